@@ -1,0 +1,26 @@
+"""What image denoisers know: a replication suite for five documents on denoisers as priors."""
+
+from __future__ import annotations
+
+import importlib
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "load_denoiser": "denoiser_priors.networks.zoo",
+    "evaluate": "denoiser_priors.evaluation.api",
+    "denoise": "denoiser_priors.evaluation.api",
+}
+
+__all__ = ["__version__", *_PUBLIC]
+
+
+def __getattr__(name: str):
+    """Import the public functions on first use, so that `import denoiser_priors` costs nothing."""
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(_PUBLIC[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,29 @@
+"""Errors that are addressed to the user: each names what is wrong, what was expected, and what to do."""
+
+
+class DenoiserPriorsError(Exception):
+    """Base of every error that the command prints as one message, without a traceback (exit status 2)."""
+
+
+class ConfigError(DenoiserPriorsError):
+    """The configuration is wrong: unknown key or name, value out of range."""
+
+
+class DataError(DenoiserPriorsError):
+    """A dataset, image or image folder cannot be used."""
+
+
+class DownloadError(DataError):
+    """A file could not be fetched from any source, or what came is not what was expected."""
+
+
+class CheckpointError(DenoiserPriorsError):
+    """A weights file or training checkpoint cannot be used."""
+
+
+class TrainingError(DenoiserPriorsError):
+    """Training cannot go on (for example, the loss is not finite)."""
+
+
+class ResultError(DenoiserPriorsError):
+    """A result that a later step needs is missing or malformed."""
