@@ -1,0 +1,222 @@
+"""The configuration: presets load, mistakes are explained, generated files are in step with the model."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from denoiser_priors import config_docs
+from denoiser_priors.config import Config, load_config, read_yaml, recipes
+from denoiser_priors.errors import ConfigError
+
+ROOT = Path(__file__).parent.parent
+
+
+def explain(**overrides) -> str:
+    with pytest.raises(ConfigError) as error:
+        load_config(overrides=overrides)
+    return str(error.value)
+
+
+def test_default_file_is_the_model_default_and_in_step():
+    path = ROOT / "config" / "config.yaml"
+    assert path.read_text() == config_docs.documented_yaml(), "run: denoiser-priors config --defaults > config/config.yaml"
+    assert load_config([path]) == Config()
+
+
+def test_generated_schema_and_reference_are_in_step():
+    schema = ROOT / "workflow" / "schemas" / "config.schema.yaml"
+    assert schema.read_text() == config_docs.schema_yaml(), f"run: denoiser-priors config --schema > {schema.name}"
+    page = ROOT / "docs" / "configuration.md"
+    assert page.read_text() == config_docs.reference_markdown(), "run: denoiser-priors config --docs"
+
+
+def test_the_schema_accepts_the_presets_and_refuses_what_the_model_refuses():
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = yaml.safe_load(config_docs.schema_yaml())
+    validator = jsonschema.Draft202012Validator(schema)
+    for preset in ("config/config.yaml", "config/released.yaml", "config/paper.yaml", "tests/config/smoke.yaml"):
+        content = load_config([ROOT / preset]).model_dump(mode="json")
+        assert not list(validator.iter_errors(content)), preset
+    assert list(validator.iter_errors({"bias_fre": {}}))
+
+
+@pytest.mark.parametrize("preset", ["released", "paper"])
+def test_presets_declare_all_32_denoisers(preset):
+    specs = load_config([ROOT / "config" / f"{preset}.yaml"]).denoisers_by_name()
+    expected = {
+        f"{architecture}-{kind}-0to{high}"
+        for architecture in ("dncnn", "rcnn", "unet", "densenet")
+        for kind in ("bf", "cnn")
+        for high in (10, 30, 55, 100)
+    }
+    assert expected <= set(specs)
+    for name in expected:
+        spec = specs[name]
+        assert spec.bias == ("-cnn-" in name)
+        assert spec.noise_range == (0, float(name.rsplit("to", 1)[1]))
+
+
+def test_quick_preset_covers_what_the_claims_need():
+    specs = load_config().denoisers_by_name()
+    for architecture in ("dncnn", "rcnn", "unet", "densenet"):
+        for high in (10, 30, 55, 100) if architecture == "dncnn" else (10, 55):
+            assert {f"{architecture}-bf-0to{high}", f"{architecture}-cnn-0to{high}"} <= set(specs)
+
+
+def test_every_recipe_of_every_architecture_resolves():
+    for architecture, by_name in recipes().items():
+        for recipe in by_name:
+            overrides = {"denoisers": {"x": {"architecture": architecture, "recipe": recipe}}}
+            assert load_config(overrides=overrides).denoiser("x").recipe == recipe
+
+
+def test_paper_recipe_states_the_documents_schedule():
+    training = load_config([ROOT / "config" / "paper.yaml"]).denoiser("dncnn-bf-0to10").training
+    # Mohan et al. 2020, Appendix B: 541,600 patches of 50x50, 70 epochs, 1e-3 halved at epochs 50 and 60.
+    assert training.steps_per_epoch == pytest.approx(541_600 / training.batch, abs=1)
+    assert (training.patch, training.epochs, training.lr) == (50, 70, 1e-3)
+    assert (training.milestones, training.gamma) == ((50, 60), 0.5)
+
+
+def test_overlays_merge_mappings_and_replace_the_rest(tmp_path):
+    first, second = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    first.write_text("bias_free: {sigma: [10, 20], draws: 2}\nfamilies: {dncnn: {seed: 5}, unet: null}\n")
+    second.write_text("bias_free: {sigma: [30]}\n")
+    config = load_config([first, second])
+    assert config.bias_free.sigma == (30,)
+    assert config.bias_free.draws == 2
+    assert config.denoiser("dncnn-bf-0to10").seed == 5
+    assert not [name for name in config.denoisers_by_name() if name.startswith("unet")]
+
+
+def test_resolved_configuration_survives_a_round_trip(tmp_path):
+    config = load_config([ROOT / "config" / "released.yaml"])
+    path = tmp_path / "resolved.yaml"
+    path.write_text(yaml.safe_dump(config.model_dump(mode="json")))
+    assert load_config([path]) == config
+
+
+def test_training_settings_may_override_the_recipe():
+    overrides = {"families": {"dncnn": {"training": {"batch": 7}, "network": {"depth": 5}}}}
+    spec = load_config(overrides=overrides).denoiser("dncnn-cnn-0to55")
+    assert spec.training.batch == 7
+    assert spec.network["depth"] == 5
+    assert spec.training.patch == recipes()["dncnn"]["quick"]["training"]["patch"]
+
+
+def test_unknown_keys_suggest_the_nearest_name():
+    assert "bias_fre: unknown key; did you mean 'bias_free'?" in explain(bias_fre={})
+    assert "did you mean 'ranges'" in explain(families={"dncnn": {"rangs": [5]}})
+    assert "did you mean 'batch'" in explain(families={"unet": {"training": {"btch": 3}}})
+    assert "did you mean 'embedded'" in explain(families={"dncnn": {"dataset": "embeded"}})
+    assert "did you mean 'sigma_test'" in explain(bias_free={"figure_02": {"sigma_tst": 3}})
+
+
+def test_bad_noise_ranges_are_refused():
+    assert "cannot be negative" in explain(families={"dncnn": {"ranges": [[-1, 10]]}})
+    assert "reversed" in explain(families={"dncnn": {"ranges": [[55, 10]]}})
+    assert "too large" in explain(denoisers={"x": {"architecture": "dncnn", "noise_range": 300}})
+
+
+def test_all_errors_are_reported_at_once_with_file_and_path(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("bias_free: {sigmas: [10], draws: 0}\nfamilies: {rcnn: {recipe: quik}}\n")
+    with pytest.raises(ConfigError) as error:
+        load_config([path])
+    text = str(error.value)
+    assert "3 errors" in text
+    assert text.count(str(path)) == 3
+    for part in ("bias_free.sigmas", "bias_free.draws", "families.rcnn.recipe"):
+        assert part in text
+
+
+def test_unknown_denoiser_suggests_the_nearest():
+    with pytest.raises(ConfigError, match="did you mean 'dncnn-bf-0to10'"):
+        Config().denoiser("dncnn-bf-0to1")
+
+
+def test_own_folder_is_a_dataset_but_cannot_take_the_name_of_one():
+    config = load_config(overrides={"datasets": {"mine": {"images": "x"}}, "bias_free": {"dataset": "mine"}})
+    assert config.bias_free.dataset == "mine"
+    assert "belongs to a dataset of the suite" in explain(datasets={"embedded": {"images": "x"}})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a: 1\na: 2\n", "line 2: .*'a' given twice"),
+        ("a: [1\n", "not valid YAML"),
+        ("- 1\n", "expected keys with values"),
+        ("? [1, 2]\n: 3\n", "a key must be plain text"),
+        ("!!python/object/apply:os.system ['true']\n", "not valid YAML"),
+    ],
+)
+def test_malformed_files_are_explained(tmp_path, text, expected):
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=re.escape(str(path)) + ".*" + expected):
+        read_yaml(path)
+
+
+def test_missing_and_binary_files_are_explained(tmp_path):
+    with pytest.raises(ConfigError, match=r"none.yaml: cannot be read"):
+        read_yaml(tmp_path / "none.yaml")
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00\x01")
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        read_yaml(tmp_path / "binary.yaml")
+
+
+_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=True) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+_keys = st.sampled_from([*Config.model_fields, "x"])
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.dictionaries(_keys, _values, max_size=4))
+def test_any_mapping_loads_or_is_explained(overrides):
+    try:
+        config = load_config(overrides=overrides)
+    except ConfigError as error:
+        assert str(error).startswith("the configuration has")
+    else:
+        assert load_config(overrides=config.model_dump(mode="json")) == config
+
+
+def test_environment_file_lists_the_dependencies_of_the_package():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    pip = next(item["pip"] for item in environment["dependencies"] if isinstance(item, dict))
+    assert sorted(pip[:-1]) == sorted(project["dependencies"])
+    assert pip[-1] == "--editable ."
+    assert f"python{project['requires-python']}" in environment["dependencies"]
+
+
+def test_constraints_pin_every_dependency_within_its_range():
+    from packaging.requirements import Requirement
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    pins = {}
+    for line in (ROOT / "constraints.txt").read_text().splitlines():
+        if line and not line.startswith("#"):
+            name, version = line.split("==")
+            pins[name.lower().replace("_", "-")] = version
+    extras = [entry for group in project["optional-dependencies"].values() for entry in group]
+    for entry in [*project["dependencies"], *extras]:
+        requirement = Requirement(entry)
+        assert pins[requirement.name] in requirement.specifier, f"{entry} against constraints.txt"
+
+
+def test_reading_the_configuration_imports_no_heavy_package():
+    code = "import sys, denoiser_priors.config as c; c.load_config(); print(sorted({'torch', 'numpy'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
