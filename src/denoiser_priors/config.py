@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 
 from denoiser_priors.errors import ConfigError
 
@@ -35,7 +44,24 @@ def _check_range(value: tuple[float, float]) -> tuple[float, float]:
     return value
 
 
-NoiseRange = Annotated[tuple[float, float], BeforeValidator(_noise_range), AfterValidator(_check_range)]
+NoiseRange = Annotated[
+    tuple[float, float],
+    BeforeValidator(_noise_range),
+    AfterValidator(_check_range),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "minimum": 0, "maximum": 255},
+                {
+                    "type": "array",
+                    "items": {"type": "number", "minimum": 0, "maximum": 255},
+                    "minItems": 2,
+                    "maxItems": 2,
+                },
+            ]
+        }
+    ),
+]
 Architecture = Literal["dncnn", "rcnn", "unet", "densenet"]
 Recipe = Literal["paper", "released", "quick", "smoke"]
 Noise = Literal["gaussian", "uniform"]
