@@ -1,0 +1,1 @@
+"""Evaluation: denoisers against clean images, over noise levels, under named protocols."""

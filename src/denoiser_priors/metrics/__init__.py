@@ -1,0 +1,1 @@
+"""Metrics: how close an image is to its reference."""
