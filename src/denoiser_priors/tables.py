@@ -64,9 +64,7 @@ def read_csv(
             header = stream.readline().rstrip("\n").split(",")
         kept = {name: str for name in text if name in header}
         missing_values = {name: [""] for name in header if name not in kept}
-        frame = pd.read_csv(
-            path, dtype=kept, keep_default_na=False, na_values=missing_values, float_precision="round_trip"
-        )
+        frame = pd.read_csv(path, dtype=kept, keep_default_na=False, na_values=missing_values)
     except FileNotFoundError:
         raise ResultError(f"{path}: there is no such table. Run the step that makes it.") from None
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:

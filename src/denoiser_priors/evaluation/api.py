@@ -11,22 +11,22 @@ import numpy as np
 import torch
 
 from denoiser_priors.config import Config, load_config
+from denoiser_priors.data import download
+from denoiser_priors.data.images import Image, load_images, read_folder, read_image
 from denoiser_priors.errors import ConfigError, DataError, ResultError
 from denoiser_priors.evaluation.apply import apply, evaluating, match_channels
-from denoiser_priors.evaluation.imagefiles import Picture, check_output, read_picture, to_uint8, write_picture
+from denoiser_priors.evaluation.imagefiles import check_output, to_uint8, write_image
 from denoiser_priors.evaluation.protocols import Protocol, get_protocol
 from denoiser_priors.evaluation.sweep import check_noise, evaluate_images
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from denoiser_priors.data.images import Image
-
 Denoising = str | os.PathLike | Callable[[torch.Tensor], torch.Tensor]
 """A name of the configuration, a weights file, or anything from (N, C, H, W) tensors in [0, 1] to the same shape."""
 
-Configuration = Config | str | os.PathLike | None
-"""A configuration, a file laid over the default one, or None for the default."""
+Configuration = Config | str | os.PathLike | Sequence[str | os.PathLike] | None
+"""A configuration, a file or several laid over the default one, or None for the default."""
 
 
 def evaluate(
@@ -57,12 +57,12 @@ def evaluate(
         sigma: standard deviation(s) of the noise on the [0, 255] scale.
         noise: "gaussian", or "uniform" with the same standard deviation.
         draws: noise draws of each image and level.
-        limit: use only the first so many images, by name.
+        limit: use only the first so many images.
         protocol: how images are compared, see `evaluation.protocols`; "mean_shift(border=8)" removes a border.
         lpips: measure LPIPS too (fetches its backbone if need be).
         seed: of the noise.
         name: what the column `denoiser` says; by default the name given, or that of the weights file or callable.
-        config: a configuration, a file laid over the default one, or None for the default.
+        config: a configuration, a file or several laid over the default one, or None for the default.
         device: where to compute; by default the GPU for a denoiser given by name or file, if there is one.
         progress: show a progress bar if standard error is a terminal.
 
@@ -84,8 +84,7 @@ def evaluate(
     config = _config(config)
     network, label = _resolve(denoiser, config, device)
     channels = getattr(network, "channels", None)
-    dataset, loaded = _images(dataset, images, channels, config)
-    loaded = sorted(loaded, key=lambda image: image.name)[:limit]
+    dataset, loaded = _images(dataset, images, channels, limit, config)
     with evaluating(network, device) as where:
         metric = _lpips(config, where) if lpips else None
     return evaluate_images(
@@ -140,9 +139,9 @@ def denoise_file(
 ) -> list[Path]:
     """Denoise an image file, or every image file of a folder.
 
-    A gray denoiser gets the channels of a colour image one by one; transparency is kept as it is. Each file is written
-    in one step, with 8 bits per channel, clipped and rounded. All files of a folder are read before the first is
-    written, so a file that is not an image leaves nothing behind.
+    A gray denoiser gets the channels of a colour image one by one. Each file is written in one step, with 8 bits per
+    channel, clipped and rounded. All files of a folder are read before the first is written, so that one which is not
+    an image leaves nothing behind.
 
     Args:
         input: an image file, or a folder (its sub-folders and hidden files do not count).
@@ -159,15 +158,14 @@ def denoise_file(
     pairs = _pairs(Path(input), Path(output))
     for source, target in pairs:
         check_output(target)
-        read_picture(source)
+        read_image(source)
     network, _ = _resolve(denoiser, _config(config), device)
     for source, target in pairs:
-        picture = read_picture(source)
         try:
-            denoised = _denoise(picture.pixels, network, device)
+            denoised = _denoise(_checked(read_image(source)), network, device)
         except (DataError, ResultError) as error:
             raise type(error)(f"{source}: {error}") from error
-        write_picture(target, Picture(denoised, picture.alpha))
+        write_image(target, denoised)
     return [target for _, target in pairs]
 
 
@@ -218,7 +216,9 @@ def _checked(image: np.ndarray) -> np.ndarray:
 def _config(config: Configuration) -> Config:
     if isinstance(config, Config):
         return config
-    return load_config([] if config is None else [config])
+    if isinstance(config, (str, os.PathLike)):
+        return load_config([config])
+    return load_config(config or ())
 
 
 def _resolve(denoiser: Denoising, config: Config, device: str | torch.device | None) -> tuple[Callable, str]:
@@ -232,41 +232,39 @@ def _resolve(denoiser: Denoising, config: Config, device: str | torch.device | N
 
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    network = load_denoiser(denoiser, config, device=device).to(memory_format=torch.channels_last)
+    network = load_denoiser(denoiser, config, device=device)
     if isinstance(denoiser, str) and denoiser in config.denoisers_by_name():
         return network, denoiser
     return network, getattr(network, "metadata", {}).get("name") or Path(denoiser).stem
 
 
-def _images(dataset: str | None, images: Any, channels: int | None, config: Config) -> tuple[str, list[Image]]:
+def _images(
+    dataset: str | None, images: Any, channels: int | None, limit: int | None, config: Config
+) -> tuple[str, list[Image]]:
     """The dataset's name for the table, and the images."""
-    from denoiser_priors.data import download
-    from denoiser_priors.data.images import Image, load_images, read_folder
-
     if isinstance(images, (str, os.PathLike)):
-        return Path(images).resolve().name, read_folder(images, channels or 1)
+        return Path(images).resolve().name, read_folder(images, channels or 1, limit=limit)
     if images is not None:
-        return "images", [_image(index, image, Image) for index, image in enumerate(images)]
+        return "images", [_image(index, image) for index, image in enumerate(images)][:limit]
     if dataset in config.datasets:
         chosen = channels or config.datasets[dataset].channels
-        return dataset, load_images(dataset, config.paths.data, channels=chosen, folders=config.datasets)
+        return dataset, load_images(dataset, config.paths.data, channels=chosen, limit=limit, folders=config.datasets)
     download.fetch(dataset, config.paths.data, mirror=config.mirror, offline=config.offline)
-    return dataset, load_images(dataset, config.paths.data, split="test", channels=channels or 1)
+    return dataset, load_images(dataset, config.paths.data, split="test", channels=channels or 1, limit=limit)
 
 
-def _image(index: int, image: Any, kind: type) -> Any:
-    if isinstance(image, kind):
+def _image(index: int, image: Any) -> Image:
+    if isinstance(image, Image):
         return image
     pixels = np.atleast_3d(np.asarray(image))
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] not in (1, 3):
         raise DataError(
             f"image {index}: expected a uint8 array (H, W) or (H, W, 3), not {pixels.dtype} {np.shape(image)}."
         )
-    return kind(name=f"image-{index:04d}", pixels=pixels)
+    return Image(name=f"image-{index:04d}", pixels=pixels)
 
 
 def _lpips(config: Config, device: torch.device) -> Any:
-    from denoiser_priors.data import download
     from denoiser_priors.metrics.quality import Lpips
 
     download.fetch("lpips-alexnet", config.paths.data, mirror=config.mirror, offline=config.offline)

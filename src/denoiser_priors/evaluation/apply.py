@@ -34,7 +34,8 @@ def evaluating(denoiser: Callable, device: str | torch.device | None = None) -> 
             module.to(device)
         else:
             device = next((tensor.device for tensor in module.parameters()), None)
-        module.eval()
+        # Up to twice as fast on a CPU; the values are the same, only their order in memory changes.
+        module.eval().to(memory_format=torch.channels_last)
     precise = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
     try:
         with torch.inference_mode(), precise:

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from denoiser_priors.data.images import as_tensor
+from denoiser_priors.data.images import as_tensor, natural_key
 from denoiser_priors.errors import ConfigError, DataError, ResultError
 from denoiser_priors.evaluation.apply import apply, evaluating
 from denoiser_priors.evaluation.protocols import Protocol, get_protocol
@@ -61,7 +61,8 @@ def evaluate_images(
         progress: show a progress bar if standard error is a terminal.
 
     Returns:
-        One row per image, level and draw, sorted by them, with the columns `tables.EVALUATION_COLUMNS`.
+        One row per image, level and draw, in the order of image names (img2 before img10), then levels, then draws,
+        with the columns `tables.EVALUATION_COLUMNS`.
 
     Raises:
         ConfigError: a noise level, number of draws, noise or protocol that does not exist.
@@ -71,16 +72,17 @@ def evaluate_images(
     protocol = get_protocol(protocol)
     sigmas = check_noise(sigmas, noise, draws)
     images = _check_images(denoiser, images, name, protocol)
-    rows = []
-    bar = tqdm(total=len(images) * len(sigmas) * draws, desc=name, unit="image", disable=None if progress else True)
+    conditions = list(itertools.product(sigmas, range(draws)))
+    rows = {}
+    bar = tqdm(total=len(images) * len(conditions), desc=name, unit="image", disable=None if progress else True)
     with evaluating(denoiser, device) as device, bar:
         pixels = BATCH_PIXELS.get(device.type, BATCH_PIXELS["cpu"])
-        for batch, conditions in _batches(images, list(itertools.product(sigmas, range(draws))), pixels):
+        for batch, parts in _batches(images, conditions, pixels):
             clean = torch.stack([as_tensor(image) for image in batch]).to(device)
             reference = None
             if lpips is not None and min(protocol.crop(clean).shape[-2:]) >= lpips.minimum_size:
                 reference = lpips.embed(protocol.crop(clean))
-            for part in conditions:
+            for part in parts:
                 keys = [(image.name, sigma, draw) for sigma, draw in part for image in batch]
                 fields = [
                     noise_field(clean.shape[1:], sigma, seed=seed, dataset=dataset, image=image, draw=draw, noise=noise)
@@ -97,10 +99,10 @@ def evaluate_images(
                     embedded = lpips.embed(protocol.denoised(denoised)).unflatten(0, (len(part), len(batch)))
                     measured.append(lpips.distance(embedded, reference).flatten().tolist())
                 for (image, sigma, draw), *values in zip(keys, *measured, strict=True):
-                    rows.append((name, dataset, image, sigma, draw, noise, protocol.label, *values))
+                    rows[image, sigma, draw] = (name, dataset, image, sigma, draw, noise, protocol.label, *values)
                 bar.update(len(keys))
-    frame = pd.DataFrame(rows, columns=list(EVALUATION_COLUMNS))
-    return frame.sort_values(["image", "sigma", "draw"], ignore_index=True)
+    ordered = [rows[image.name, sigma, draw] for image in images for sigma, draw in conditions]
+    return pd.DataFrame(ordered, columns=list(EVALUATION_COLUMNS))
 
 
 def check_noise(sigmas: Sequence[float], noise: str, draws: int) -> list[float]:
@@ -123,7 +125,7 @@ def check_noise(sigmas: Sequence[float], noise: str, draws: int) -> list[float]:
 def _check_images(denoiser: Callable, images: Sequence[Image], name: str, protocol: Protocol) -> list[Image]:
     if not images:
         raise DataError("there are no images to evaluate on.")
-    images = sorted(images, key=lambda image: image.name)
+    images = sorted(images, key=lambda image: (natural_key(image.name), image.name))
     for first, second in itertools.pairwise(images):
         if first.name == second.name:
             raise DataError(f"two images are called {first.name!r}; their noise is told apart by name, so rename one.")
