@@ -1,0 +1,78 @@
+"""What the document's results are made from: which denoisers are evaluated on what, known from the configuration alone.
+
+The workflow reads this module while it is planned, so it imports neither torch nor numpy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from denoiser_priors.config import Config, Denoiser
+from denoiser_priors.errors import ConfigError
+
+# Denoisers of digits belong to another document; here they would only show that photographs are not digits.
+_NOT_PHOTOGRAPHS = ("mnist", "mnist5k")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One denoiser on one test set under one kind of noise; `sigma` on the [0, 255] scale."""
+
+    denoiser: str
+    dataset: str
+    noise: str
+    sigma: tuple[float, ...]
+
+    def path(self, config: Config) -> Path:
+        """Where its table is kept."""
+        folder = Path(config.paths.results) / "bias_free" / "evaluations"
+        return folder / f"{self.dataset}-{self.noise}" / f"{self.denoiser}.csv"
+
+
+def evaluated(config: Config) -> dict[str, Denoiser]:
+    """The denoisers of the document: all gray ones for photographs, by name, in the configuration's order."""
+    return {
+        name: spec
+        for name, spec in config.denoisers_by_name().items()
+        if spec.channels == 1 and spec.dataset not in _NOT_PHOTOGRAPHS
+    }
+
+
+def evaluations(config: Config) -> list[Evaluation]:
+    """All evaluations behind the document's tables: each denoiser under Gaussian and under uniform noise."""
+    settings = config.bias_free
+    return [
+        Evaluation(name, settings.dataset, noise, tuple(sigma))
+        for noise, sigma in (("gaussian", settings.sigma), ("uniform", settings.uniform_sigma))
+        if sigma
+        for name in evaluated(config)
+    ]
+
+
+def bias_free_denoisers(config: Config) -> dict[str, Denoiser]:
+    """The evaluated denoisers without additive constants."""
+    return {name: spec for name, spec in evaluated(config).items() if not spec.bias}
+
+
+def example_twins(config: Config) -> tuple[str, str]:
+    """Names of the biased and the bias-free network of figure 2: DnCNN trained on Gaussian noise in [0, 10].
+
+    A configuration without them lends its own twins: DnCNN before other architectures, narrow ranges before wide ones.
+
+    Raises:
+        ConfigError: no two denoisers differ in nothing but their bias.
+    """
+    candidates: dict[tuple, dict[bool, str]] = {}
+    for name, spec in evaluated(config).items():
+        if spec.noise == "gaussian":
+            key = (spec.architecture != "dncnn", *reversed(spec.noise_range), spec.architecture, spec.dataset)
+            candidates.setdefault(key, {}).setdefault(spec.bias, name)
+    pairs = sorted((key, pair) for key, pair in candidates.items() if len(pair) == 2)
+    if not pairs:
+        raise ConfigError(
+            "figure 2 of bias_free compares a biased network with its bias-free twin and the configuration has no such "
+            "pair; add a family with `bias: [false, true]`, for example families: {dncnn: {ranges: [10]}}"
+        )
+    pair = pairs[0][1]
+    return pair[True], pair[False]
