@@ -1,9 +1,9 @@
 """Training throughput of DnCNN: the suite's step against a plain float32 loop of the same network, in one run.
 
-The suite's step: bfloat16 autocast where the processor has it, channels-last layout, fused bias-free batch norm, float32
-master weights. The plain loop: float32, contiguous layout, bias-free batch norm written out as its formula. Both do
-forward, mean squared error, backward and Adam on the same patches from the same initial weights. The two alternate,
-so that whatever else the machine does slows both; the ratio is the median over rounds of the ratio within a round.
+The suite's step: bfloat16 autocast where the processor has it, channels-last layout, fused bias-free batch norm,
+float32 master weights. The plain loop: float32, contiguous layout, bias-free batch norm written out as its formula.
+Both do forward, mean squared error, backward and Adam on the same patches from the same initial weights. The two
+alternate, so that whatever else the machine does slows both; the ratio is the median over rounds of the ratio in each.
 """
 
 from __future__ import annotations
@@ -135,7 +135,8 @@ def main() -> int:
             row = measure(bias, device, arguments.batch, arguments.steps)
             rows.append({"device": device.type, "machine": machine, **row})
             print(
-                f"{row['network']:<10}{row['suite_patches_per_s']:>10.1f} pat/s{row['plain_patches_per_s']:>10.1f} pat/s"
+                f"{row['network']:<10}"
+                f"{row['suite_patches_per_s']:>10.1f} pat/s{row['plain_patches_per_s']:>10.1f} pat/s"
                 f"{row['ratio']:>8.2f}{row['target']:>8.1f}",
                 flush=True,
             )

@@ -77,17 +77,9 @@ class _FusedBiasFreeBatchNorm(torch.autograd.Function):
         # sqrt(s * count / ((count - 1) * sd)), gives this up to a constant per channel, which is then put right.
         # A constant channel has no gradient through its deviation: any inverse serves there.
         inverse = torch.where(sd > 0, scale * count / ((count - 1) * sd), 1).sqrt()
+        gain, no_mean = weight * scale / inverse, torch.zeros_like(mean)
         grad_x, grad_inverse, grad_sum = torch.ops.aten.native_batch_norm_backward(
-            grad,
-            x,
-            weight * scale / inverse,
-            None,
-            None,
-            torch.zeros_like(mean),
-            inverse,
-            True,
-            0.0,
-            [True, True, True],
+            grad, x, gain, None, None, no_mean, inverse, True, 0.0, [True, True, True]
         )
         correlation = grad_inverse / inverse
         constant = weight * scale * (grad_sum / count + correlation * inverse.square() / count * mean)
@@ -182,8 +174,8 @@ def initialise(model: nn.Module, seed: int) -> None:
     """Set all convolutions from `seed` alone: He-normal convolutions (fan in), zero biases.
 
     Layers called `last` have no ReLU after them and half the variance. Batch norm keeps the unit weights of its
-    construction. Every tensor has its own generator, keyed by its name, so a biased network and its bias-free twin start from the
-    same filters, whatever else drew random numbers before.
+    construction. Every tensor has its own generator, keyed by its name, so a biased network and its bias-free twin
+    start from the same filters, whatever else drew random numbers before.
     """
     with torch.no_grad():
         for name, module in model.named_modules():

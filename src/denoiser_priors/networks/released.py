@@ -218,11 +218,9 @@ def _identify(state: Mapping[str, Tensor], path: Path) -> tuple[str, bool, int]:
 def _renamed(state: Mapping[str, Tensor], patterns: tuple, path: Path) -> tuple[dict[str, Tensor], list[str]]:
     tensors, unused = {}, []
     for theirs, tensor in state.items():
-        for pattern, ours in patterns:
-            match = re.fullmatch(pattern, theirs)
-            if match:
-                break
-        else:
+        fits = ((re.fullmatch(pattern, theirs), ours) for pattern, ours in patterns)
+        match, ours = next((fit for fit in fits if fit[0]), (None, None))
+        if match is None:
             raise CheckpointError(f"{path}: has an unknown tensor {theirs!r}.")
         if ours is None:
             unused.append(theirs)
