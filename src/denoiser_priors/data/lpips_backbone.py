@@ -55,7 +55,7 @@ class _ArraysOnly(pickle.Unpickler):
 
 
 def read_array_pickle(path: str | os.PathLike) -> object:
-    """Read a pickle that holds only NumPy arrays in dictionaries, lists, tuples, and plain values.
+    """Read a pickle (protocol 3 or 4) that holds only NumPy arrays in dictionaries, lists, tuples, and plain values.
 
     Raises:
         DataError: the pickle is damaged or asks for anything else; nothing of it was executed.

@@ -137,10 +137,19 @@ def _gzip_members(archive: Path, meter: _Meter) -> Iterator[tuple[PurePosixPath,
         yield PurePosixPath(archive.stem), stream
 
 
+def _is_tar(archive: Path) -> bool:
+    """Whether there is a member: tarfile takes any compressed run of zeros for an empty archive."""
+    try:
+        with tarfile.open(archive, "r:*") as opened:
+            return opened.next() is not None
+    except _DAMAGED:
+        return False
+
+
 def _members(archive: Path, meter: _Meter) -> Iterator[tuple[PurePosixPath, BinaryIO | None]]:
     if zipfile.is_zipfile(archive):
         return _zip_members(archive, meter)
-    if tarfile.is_tarfile(archive):
+    if _is_tar(archive):
         return _tar_members(archive, meter)
     return _gzip_members(archive, meter)
 
