@@ -7,11 +7,12 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 import torch
 from tqdm import tqdm
 
-from denoiser_priors.data.images import as_tensor, natural_key
+from denoiser_priors.data.images import natural_key
 from denoiser_priors.errors import ConfigError, DataError, ResultError
 from denoiser_priors.evaluation.apply import apply, evaluating
 from denoiser_priors.evaluation.protocols import Protocol, get_protocol
@@ -78,7 +79,7 @@ def evaluate_images(
     with evaluating(denoiser, device) as device, bar:
         pixels = BATCH_PIXELS.get(device.type, BATCH_PIXELS["cpu"])
         for batch, parts in _batches(images, conditions, pixels):
-            clean = torch.stack([as_tensor(image) for image in batch]).to(device)
+            clean = _clean(batch).to(device)
             reference = None
             if lpips is not None and min(protocol.crop(clean).shape[-2:]) >= lpips.minimum_size:
                 reference = lpips.embed(protocol.crop(clean))
@@ -156,6 +157,12 @@ def _batches(
         fit = max(1, pixels // (height * width))
         for batch in _batched(group, fit):
             yield batch, _batched(conditions, max(1, fit // len(batch)))
+
+
+def _clean(images: list[Image]) -> torch.Tensor:
+    """Images of one shape as a batch (N, C, H, W) in [0, 1]."""
+    pixels = np.stack([image.pixels for image in images]).astype(np.float32) / 255
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2)
 
 
 def _batched(items: list, size: int) -> Iterator[list]:
