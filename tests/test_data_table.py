@@ -3,7 +3,7 @@
 import csv
 import re
 import string
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -119,6 +119,15 @@ def test_the_hash_of_a_dataset_follows_its_files():
 def test_unknown_datasets_suggest_the_nearest():
     with pytest.raises(DataError, match=r"'embeded'\. Did you mean 'embedded'"):
         registry.dataset("embeded")
+
+
+def test_the_page_on_data_states_what_the_table_holds():
+    page = (Path(__file__).parents[1] / "data" / "README.md").read_text(encoding="utf-8")
+    stated = dict(re.findall(r"^\| `([\w-]+)` \|.*?\| (\d+ files?, [\d.]+ MB) \|", page, re.MULTILINE))
+    assert stated == {
+        name: f"{len(dataset.files)} file{'s'[: len(dataset.files) > 1]}, {dataset.bytes / 1e6:.1f} MB"
+        for name, dataset in DATASETS.items()
+    }
 
 
 def test_rows_agree_with_the_mirror(mirror):

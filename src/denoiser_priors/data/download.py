@@ -6,9 +6,7 @@ import json
 import logging
 import os
 import shutil
-import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -17,6 +15,7 @@ from pathlib import Path
 from denoiser_priors import files
 from denoiser_priors.data import registry
 from denoiser_priors.data.convert import CONVERSIONS
+from denoiser_priors.data.progress import Progress
 from denoiser_priors.data.registry import Dataset, FileRow
 from denoiser_priors.data.sources import Cancelled, Session, Source, SourceFailure
 from denoiser_priors.errors import DataError, DownloadError
@@ -25,7 +24,6 @@ MIRROR_VARIABLE = "DENOISER_PRIORS_MIRROR"
 MANIFEST = "manifest.json"
 _SERVED = ".served-"
 _STALE_SECONDS = 6 * 3600
-_TELL_SECONDS = 10
 _log = logging.getLogger(__name__)
 
 
@@ -212,7 +210,7 @@ def _fetch_all(
 ) -> None:
     """Fetch files at once; the first one that no source gives stops the others."""
     session = Session(mirror, offline)
-    shown = _Progress(dataset.id, {path: dataset.files[path][0].bytes for path in paths}, progress)
+    shown = Progress(dataset.id, {path: dataset.files[path][0].bytes for path in paths}, progress)
     session.received = shown.receive
 
     def one(path: str) -> str:
@@ -241,52 +239,6 @@ def _fetch_all(
     finally:
         shown.close()
         session.close()
-
-
-class _Progress:
-    """A bar of bytes on a terminal; otherwise a line now and then; nothing unless wanted."""
-
-    def __init__(self, name: str, sizes: dict[str, int], wanted: bool):
-        self.name, self.sizes, self.wanted = name, sizes, wanted
-        self.lock, self.told = threading.Lock(), time.monotonic()
-        self.files = self.bytes = 0
-        self.receiving: Counter[int] = Counter()
-        self.bar = None
-        if wanted and sys.stderr.isatty():
-            from tqdm import tqdm
-
-            self.bar = tqdm(total=sum(sizes.values()), desc=name, unit="B", unit_scale=True, leave=False)
-
-    def receive(self, count: int) -> None:
-        """Bytes that came over the network, for a file that is not complete yet."""
-        with self.lock:
-            self.receiving[threading.get_ident()] += count
-            self._add(count)
-
-    def finish(self, path: str) -> None:
-        with self.lock:
-            self.files += 1
-            self._add(self.sizes[path] - self.receiving.pop(threading.get_ident(), 0))
-
-    def _add(self, count: int) -> None:
-        self.bytes += count
-        if self.bar is not None:
-            self.bar.update(count)
-        elif self.wanted and time.monotonic() - self.told > _TELL_SECONDS:
-            self.told = time.monotonic()
-            line = f"{self.name}: {self.files} of {len(self.sizes)} files, {self.bytes / 1e6:.1f} MB"
-            print(line, file=sys.stderr, flush=True)
-
-    def summarise(self, kinds: Counter[str]) -> None:
-        """Say where the files came from."""
-        self.close()
-        if self.wanted:
-            origins = ", ".join(f"{count} from {kind}" for kind, count in sorted(kinds.items()))
-            print(f"{self.name}: fetched and verified {origins}", file=sys.stderr, flush=True)
-
-    def close(self) -> None:
-        if self.bar is not None:
-            self.bar.close()
 
 
 def _manifest_text(dataset: Dataset, folder: Path) -> str:
