@@ -1,0 +1,80 @@
+"""PSNR on images that training does not see, at a noise level inside the training range."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import nn
+
+from denoiser_priors.config import Denoiser
+from denoiser_priors.data.images import Image, as_tensor
+from denoiser_priors.errors import DataError
+from denoiser_priors.metrics.quality import psnr
+from denoiser_priors.networks import zoo
+from denoiser_priors.noise import noise_field
+
+LARGEST_SIDE = 512
+
+
+def levels(noise_range: tuple[float, float]) -> tuple[float, float, float]:
+    """Noise levels of validation, [0, 255] scale: the middle of the training range, then its ends.
+
+    The middle decides which epoch is best, as in the authors' code; the ends are for the record.
+    """
+    low, high = noise_range
+    return (low + high) / 2, low, high
+
+
+def validation_crops(spec: Denoiser, images: Sequence[Image]) -> list[tuple[str, torch.Tensor]]:
+    """Names and pixels of the first `validation_images` images, (1, C, H, W) in [0, 1].
+
+    Of an image of more than 512 pixels a side only the centre is used: validation of large photographs would take
+    longer than training.
+
+    Raises:
+        DataError: there is no image.
+    """
+    if not images:
+        raise DataError(f"{spec.name}: there is no validation image; expected at least one")
+    crops = []
+    for image in images[: spec.training.validation_images]:
+        pixels = as_tensor(image)[None]
+        top, left = (max(0, size - LARGEST_SIDE) // 2 for size in pixels.shape[-2:])
+        crops.append((image.name, pixels[..., top : top + LARGEST_SIDE, left : left + LARGEST_SIDE].contiguous()))
+    return crops
+
+
+@torch.no_grad()
+def validate(
+    model: nn.Module,
+    crops: Sequence[tuple[str, torch.Tensor]],
+    spec: Denoiser,
+    sigma: float,
+    *,
+    device: torch.device,
+    between: Callable[[], None] = lambda: None,
+) -> float:
+    """Mean PSNR in dB over `crops` at noise level `sigma` ([0, 255] scale), for the output clipped to [0, 1].
+
+    The noise has the key (seed, image, sigma), so that every epoch, and a network's biased or
+    bias-free twin, is judged on the same noisy images. Computed in float32 with batch norm folded.
+
+    Args:
+        between: called before each image; may raise, to give up.
+    """
+    folded = zoo.fold(model)
+    total = 0.0
+    for name, clean in crops:
+        between()
+        field = noise_field(
+            tuple(clean.shape[1:]),
+            sigma,
+            seed=spec.seed,
+            dataset="validation",
+            image=name,
+            noise=spec.noise,
+        )
+        denoised = folded((clean + torch.from_numpy(field)).to(device)).clamp(0, 1).cpu()
+        total += psnr(denoised, clean).item()
+    return total / len(crops)
