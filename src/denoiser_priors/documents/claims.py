@@ -145,7 +145,7 @@ def decide(claim: Claim, results: Path, recipes: dict[str, str]) -> Verdict:
         return Verdict(claim, NOT_TESTED, _unsuitable(claim, recipes.values()))
     absent = [name for name in claim.reads if not (results / name).is_file()]
     if absent:
-        return Verdict(claim, NOT_TESTED, f"needs {results / absent[0]}; run `snakemake {claim.document}`")
+        return Verdict(claim, NOT_TESTED, f"needs {absent[0]}; run `snakemake {claim.document}_{claim.figure}`")
     try:
         found = registry.measure(claim.document, claim.measure)(results, **claim.arguments)
     except NotTested as reason:

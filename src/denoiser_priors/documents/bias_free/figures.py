@@ -72,7 +72,7 @@ LPIPS = Curves(
 
 
 def figure_02(results: Path) -> Figure:
-    """Four panels as in the document: training noise, test noise, and what the biased and bias-free twins make of it."""
+    """Four panels as in the document: training noise, test noise, and what the biased and the bias-free twin give."""
     path = results / "bias_free" / "figure_02.npz"
     try:
         with np.load(path) as arrays:
@@ -89,7 +89,7 @@ def figure_02(results: Path) -> Figure:
         f"test image, denoised\nby BF-{name}",
     )
     height, width = shown["noisy_test"].shape
-    figure = style.figure(style.PAGE_WIDTH, style.PAGE_WIDTH / 4 * height / width + 0.85)
+    figure = style.figure(style.PAGE_WIDTH, style.PAGE_WIDTH / 4 * height / width + 0.75)
     for axes, title, image, quality in zip(
         figure.subplots(1, 4), titles, shown.values(), zip(psnr, ssim, strict=True), strict=True
     ):
@@ -167,7 +167,7 @@ def _grid(
     rows, columns = len(architectures), max(1, len(ranges))
     figure = style.figure(style.PAGE_WIDTH, 1.55 * rows + 1.05)
     panels = figure.subplots(rows, columns, squeeze=False)
-    _share_axes(panels, table[table["architecture"].isin(architectures)], curves)
+    _share_axes(panels, table[table["architecture"].isin(architectures)], curves, with_released=noise == "gaussian")
     with_reference = False
     for i, architecture in enumerate(architectures):
         for j in range(columns):
@@ -182,11 +182,12 @@ def _grid(
                 with_reference |= _panel(axes, here, curves, ranges[j], noise == "gaussian", slopes)
             if j == 0:
                 axes.set_ylabel(ARCHITECTURES[architecture] if rows > 1 else curves.y_label)
+            if rows == 1 and curves.x == "input_psnr_unclipped" and not here.empty:
+                _noise_level_axis(axes)
     figure.supxlabel(curves.x_label, fontsize=8)
     if rows > 1:
         figure.supylabel(curves.y_label, fontsize=8)
-    _legend(figure, curves, with_reference)
-    figure.suptitle(_about(table, noise), fontsize=7, color=style.NEUTRAL)
+    _legend(figure, curves, with_reference, _about(table, noise))
     return figure
 
 
@@ -195,15 +196,32 @@ def _select(table: pd.DataFrame, architecture: str, noise_range: tuple[float, fl
     return table[(table["architecture"] == architecture) & (table["noise_low"] == low) & (table["noise_high"] == high)]
 
 
-def _share_axes(panels: np.ndarray, table: pd.DataFrame, curves: Curves) -> None:
-    """The same limits for all panels, with a margin of a twentieth around the curves."""
+def _share_axes(panels: np.ndarray, table: pd.DataFrame, curves: Curves, *, with_released: bool) -> None:
+    """The same limits for all panels, with a margin of a twentieth around our curves and the authors'."""
     if table.empty:
         return
-    for name, column in (("xlim", curves.x), ("ylim", curves.y)):
-        low, high = table[column].min(), table[column].max()
-        margin = 0.05 * (high - low) or 0.5
+    released = []
+    if with_released and curves.released:
+        shown = table[["architecture", "bias", "noise_low", "noise_high"]].drop_duplicates()
+        released = [_released(kind, bias, (low, high)) for kind, bias, low, high in shown.itertuples(index=False)]
+    for k, (name, column) in enumerate((("xlim", curves.x), ("ylim", curves.y))):
+        values = pd.concat([table[column], *(reference[curves.released[k]] for reference in released)])
+        margin = 0.05 * (values.max() - values.min()) or 0.5
         for axes in panels.flat:
-            axes.set(**{name: (low - margin, high + margin)})
+            axes.set(**{name: (values.min() - margin, values.max() + margin)})
+
+
+def _noise_level_axis(axes: Axes) -> None:
+    """Noise levels along the top of a panel whose horizontal axis is unclipped input PSNR."""
+    top = axes.secondary_xaxis("top", functions=(_noise_level, unclipped_psnr))
+    levels = [level for level in (10, 30, 100) if axes.get_xlim()[0] <= unclipped_psnr(level) <= axes.get_xlim()[1]]
+    top.set_xticks(levels, [f"{SIGMA}={level}" for level in levels])
+    top.minorticks_off()
+    top.tick_params(length=2, labelsize=6, pad=1)
+
+
+def _noise_level(psnr: np.ndarray) -> np.ndarray:
+    return 255 * 10 ** (-np.asarray(psnr, dtype=float) / 20)
 
 
 def _panel(
@@ -251,7 +269,7 @@ def _released(architecture: str, bias: bool, noise_range: tuple[float, float]) -
     return table.assign(input_psnr_unclipped=unclipped_psnr(table["sigma"]))
 
 
-def _legend(figure: Figure, curves: Curves, with_reference: bool) -> None:
+def _legend(figure: Figure, curves: Curves, with_reference: bool, title: str) -> None:
     entries = [
         Line2D([], [], color=colour, marker=marker, label=label) for _, colour, marker, label in reversed(_TWINS)
     ]
@@ -262,15 +280,18 @@ def _legend(figure: Figure, curves: Curves, with_reference: bool) -> None:
     if curves.identity:
         entries.append(Line2D([], [], color=style.NEUTRAL, linestyle=":", linewidth=0.7, label="output = input"))
     entries.append(Patch(color=style.SHADE, label="training range"))
-    figure.legend(handles=entries, loc="outside lower center", ncols=len(entries), frameon=False)
+    legend = figure.legend(
+        handles=entries, title=title, loc="outside upper center", ncols=len(entries), frameon=False, title_fontsize=7
+    )
+    legend.get_title().set_color(style.NEUTRAL)
 
 
 def _about(table: pd.DataFrame, noise: str) -> str:
     """One line on what was measured."""
     if table.empty:
-        return f"{noise} noise"
+        return f"{noise.capitalize()} noise"
     presets = ", ".join(sorted({str(preset) for preset in table["preset"]}))
     sets = ", ".join(
         f"{name}, {int(part['images'].max())} images" for name, part in table.groupby("dataset", sort=False)
     )
-    return f"{noise} noise, mean over {sets} · preset {presets}"
+    return f"{noise.capitalize()} noise, mean over {sets} · preset {presets}"

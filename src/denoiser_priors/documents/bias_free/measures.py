@@ -38,8 +38,8 @@ class Network:
 def fitted(results: Path, *, column: str, expected: float, architecture: str) -> Measurement:
     """The value in `column` of table_slopes that deviates most from `expected`.
 
-    Taken over the bias-free networks of an architecture trained on Gaussian noise, under Gaussian noise, fitted over all
-    tested levels.
+    Taken over the bias-free networks of an architecture trained on Gaussian noise, under Gaussian noise, fitted over
+    all tested levels.
     """
     table = read_csv(results / "bias_free" / "table_slopes.csv", ["denoiser", "scope", "points", column, *TRAINED])
     table = table[(table["scope"] == "all") & (table["noise"] == "gaussian") & (table["trained_on"] == "gaussian")]
@@ -111,7 +111,7 @@ def gap_outside(
     quality: str = "psnr",
     every_range: bool = False,
 ) -> Measurement:
-    """The smallest lead of a bias-free network over its biased twin at the largest tested level, far outside their range.
+    """The smallest lead of a bias-free network over its biased twin at the largest tested level, outside their range.
 
     For each architecture the twins of the narrowest range, or those of every range whose maximum the level exceeds by
     the factor OUTSIDE. In dB for `quality` psnr.
@@ -140,7 +140,7 @@ def gap_outside(
 
 
 def loss_on_uniform(results: Path) -> Measurement:
-    """The largest loss in PSNR of a bias-free network under uniform noise against Gaussian noise of the same level, dB."""
+    """The largest loss in PSNR, dB, of a bias-free network under uniform noise against Gaussian noise of one level."""
     table, gaussian = _networks(results, "gaussian")
     uniform = {network.name: network for network in _networks(results, "uniform")[1]}
     found = []

@@ -1,0 +1,14 @@
+configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/denoisers.smk"
+include: "workflow/rules/bias_free.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    input:
+        rules.bias_free.input,
+        rules.score.output,

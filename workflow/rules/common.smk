@@ -1,0 +1,142 @@
+# The configuration, checked while the workflow is planned, and what the rules have in common. This runs again for every
+# planning of the workflow, so it imports nothing heavier than the configuration model.
+
+import csv
+import hashlib
+import re
+import shlex
+import sys
+from functools import lru_cache
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from denoiser_priors.config import load_config
+from denoiser_priors.documents import registry
+from denoiser_priors.documents.bias_free import plan
+from denoiser_priors.documents.inventory import inventory
+from denoiser_priors.documents.sources import PACKAGE, fingerprint
+from denoiser_priors.errors import ConfigError
+from denoiser_priors.files import write_text
+from denoiser_priors.steps import write_resolved
+
+try:
+    CONFIG = load_config(overrides=config)
+except ConfigError as error:
+    raise WorkflowError(str(error)) from None
+
+# Captions show settings, also those that the configuration files leave at their defaults.
+config.update(CONFIG.model_dump(mode="json"))
+
+DATA, RESULTS, FIGURES = CONFIG.paths.data, CONFIG.paths.results, CONFIG.paths.figures
+DENOISERS = CONFIG.denoisers_by_name()
+
+# What every step is told. It is no input of any rule: a rule has as params the part that it uses, so that a change of
+# one key reruns only the steps that depend on it.
+CONFIG_FILE = f"{RESULTS}/config.yaml"
+
+# For `--software-deployment-method conda`: the environment that environment.yml creates.
+ENVIRONMENT = "denoiser-priors"
+
+# The command of this very environment, even if it is not activated.
+shell.prefix(f"set -euo pipefail; PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
+
+
+onstart:
+    write_resolved(CONFIG, CONFIG_FILE)
+
+
+def alternatives(names):
+    """A wildcard constraint: one of `names`, or nothing at all."""
+    return "|".join(re.escape(name) for name in names) or "(?!)"
+
+
+def images_of(*datasets):
+    """What stands for the images of datasets among the inputs: a manifest, or a user's own folder."""
+    return [
+        CONFIG.datasets[name].images if name in CONFIG.datasets else f"{DATA}/{name}/manifest.json"
+        for name in dict.fromkeys(datasets)
+        if name is not None
+    ]
+
+
+@lru_cache
+def downloads_of(dataset):
+    """A hash of the lines of the table of downloads that belong to a dataset."""
+    with open(PACKAGE / "data" / "downloads.csv", encoding="utf-8", newline="") as table:
+        rows = [sorted(row.items()) for row in csv.DictReader(table) if row["dataset"] == dataset]
+    return hashlib.sha256(repr(rows).encode()).hexdigest()[:16]
+
+
+def weights_of(names):
+    """Weights files of denoisers."""
+    return [f"{RESULTS}/denoisers/{name}/weights.safetensors" for name in names]
+
+
+def is_small(name):
+    """Whether a denoiser is made for two cores."""
+    return DENOISERS[name].recipe in ("quick", "smoke")
+
+
+def training_code(name):
+    """A hash of the code that decides what training gives."""
+    networks = [f"networks/{file}.py" for file in ("base", "layers", "precision", "zoo", DENOISERS[name].architecture)]
+    return fingerprint(*networks, "training/*.py", "data/images.py", "data/patches.py", "noise.py")
+
+
+def evaluation_code():
+    """A hash of the code that decides what an evaluation gives."""
+    return fingerprint("evaluation/*.py", "metrics/*.py", "networks/*.py", "data/images.py", "noise.py")
+
+
+def options_of(settings, lpips):
+    """Options of `denoiser-priors evaluate` that are left out where they do not apply."""
+    limit = "" if settings.limit is None else f"--limit {settings.limit}"
+    return " ".join(part for part in (limit, "" if lpips else "--no-lpips") if part)
+
+
+def experiment_code():
+    """A hash of the code that decides what the experiments of bias_free give."""
+    room = [f"documents/bias_free/{file}.py" for file in ("experiments", "plan")]
+    return fingerprint(
+        *room, "evaluation/protocols.py", "metrics/quality.py", "networks/*.py", "data/images.py", "noise.py"
+    )
+
+
+def table_code():
+    """A hash of the code and the reference numbers behind the tables of bias_free."""
+    return fingerprint("documents/bias_free/tables.py", "documents/bias_free/reference/*.csv", "tables.py")
+
+
+def drawing_code(document):
+    """A hash of the code and the reference numbers behind the figures of a document."""
+    return fingerprint(
+        f"documents/{document}/figures.py", f"documents/{document}/reference/*.csv", "documents/style.py"
+    )
+
+
+def target_files(figure):
+    """The files that a figure or table of the registry consists of."""
+    if figure.kind == "table":
+        return [f"{RESULTS}/{file}" for file in figure.writes]
+    return [f"{FIGURES}/{figure.document}/{figure.name}.{suffix}" for suffix in ("png", "pdf")]
+
+
+try:
+    EXAMPLE_TWINS = plan.example_twins(CONFIG)
+    WITHOUT = ()
+except ConfigError:
+    # Asked for by name, figure 2 says what it lacks; everything else is made without it.
+    EXAMPLE_TWINS = ()
+    WITHOUT = ("figure_02",)
+
+# What the claims are decided from.
+CLAIMS_READ = sorted(
+    {
+        file
+        for document in registry.documents()
+        for claim in registry.read(document, "claims.yaml")
+        for file in claim["reads"]
+        if Path(file).stem not in WITHOUT
+    }
+)
