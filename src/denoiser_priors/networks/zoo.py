@@ -51,10 +51,10 @@ def build(architecture: str, *, bias: bool, channels: int = 1, seed: int = 0, **
 
 def fold(model: Denoiser) -> Denoiser:
     """A copy for evaluation: batch norm merged into the convolutions, weights frozen; convolutions and ReLU remain."""
-    model = copy.deepcopy(model).eval().requires_grad_(False)
+    model = copy.deepcopy(model).eval()
     model.fold_()
     model.folded = True
-    return model
+    return model.requires_grad_(False)
 
 
 def save(model: Denoiser, path: str | os.PathLike, spec: Mapping[str, Any], extra: Mapping | None = None) -> None:
