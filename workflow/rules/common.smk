@@ -35,10 +35,10 @@ DENOISERS = CONFIG.denoisers_by_name()
 # one key reruns only the steps that depend on it.
 CONFIG_FILE = f"{RESULTS}/config.yaml"
 
-# For `--software-deployment-method conda`: the environment that environment.yml creates.
-ENVIRONMENT = "denoiser-priors"
+# Says which software the steps need. They run in the environment of Snakemake itself, which has it.
+ENVIRONMENT = "../../environment.yml"
 
-# The command of this very environment, even if it is not activated.
+# The command of that environment, even if it is not activated.
 shell.prefix(f"set -euo pipefail; PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 
 

@@ -1,0 +1,205 @@
+"""The workflow plans what it should: counts of jobs for each target, and after a change only what depends on it."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from denoiser_priors.documents import registry
+
+ROOT = Path(__file__).parents[1]
+SMOKE = ROOT / "tests" / "config" / "smoke.yaml"
+PLOTS = {f"bias_free_{name}": 1 for name in registry.figures("bias_free", "figure")}
+
+
+def snakemake(folder, *arguments, configfiles=(SMOKE,), overlay=None, package=None):
+    """Run Snakemake on the checkout with `folder` as its working directory; returns status and output."""
+    if overlay:
+        (folder / "overlay.yaml").write_text(overlay, encoding="utf-8")
+        configfiles = [*configfiles, folder / "overlay.yaml"]
+    command = [sys.executable, "-m", "snakemake", *arguments, "--snakefile", ROOT / "Snakefile", "--directory", folder]
+    command += ["--cores", "2", "--configfile", ROOT / "config" / "config.yaml", *configfiles]
+    environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
+    if package:
+        environment["PYTHONPATH"] = str(package)
+    done = subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, env=environment, cwd=folder, timeout=120
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def planned(folder, *targets, **settings):
+    """How often each rule would run, by name, without the collectors."""
+    status, text = snakemake(folder, *targets, "--dry-run", **settings)
+    assert status == 0, text
+    if "Nothing to be done" in text:
+        return {}
+    table = text.split("Job stats:", 1)[1].split("total", 1)[0]
+    counts = {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}
+    return {name: count for name, count in counts.items() if name not in ("all", "bias_free")}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A working directory in which every step of the smoke preset seems to have run."""
+    folder = tmp_path_factory.mktemp("finished")
+    status, text = snakemake(folder, "--summary")
+    assert status == 0, text
+    outputs = [line.split("\t")[0] for line in text.splitlines() if "\t" in line][1:]
+    for name in outputs:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    status, text = snakemake(folder, "--touch", "--forceall")
+    assert status == 0, text
+    return folder
+
+
+# --- what a target needs
+
+
+def test_first_taste_fetches_once_trains_two_networks_and_draws(tmp_path):
+    assert planned(tmp_path, "bias_free_figure_02", configfiles=()) == {
+        "fetch_dataset": 1,
+        "train_denoiser": 2,
+        "compute_bias_free_figure_02": 1,
+        "bias_free_figure_02": 1,
+    }
+    assert not (tmp_path / "results").exists()
+
+
+def test_everything_of_the_smoke_preset(tmp_path):
+    assert planned(tmp_path) == {
+        "fetch_dataset": 1,
+        "train_denoiser": 10,
+        "describe_denoisers": 1,
+        "evaluate_denoiser": 20,
+        "compute_bias_free_figure_02": 1,
+        "bias_free_table_quality": 1,
+        "bias_free_table_slopes": 1,
+        "bias_free_table_homogeneity": 1,
+        "score": 1,
+        **PLOTS,
+    }
+
+
+def test_the_released_preset_fetches_what_is_released_and_trains_the_rest(tmp_path):
+    counts = planned(tmp_path, configfiles=[ROOT / "config" / "released.yaml"])
+    # The colour network and the one for digits belong to other documents.
+    assert counts["fetch_weights"] == 3 * 8 + 1
+    assert counts["train_denoiser"] == 8
+    assert counts["evaluate_denoiser"] == 2 * (4 * 8 + 1)
+
+
+def test_every_figure_and_table_is_a_target_and_so_is_its_path(tmp_path):
+    targets = [figure.target for figure in registry.figures("bias_free").values()]
+    counts = planned(tmp_path, *targets, "bias_free", "figures/bias_free/figure_11.pdf")
+    assert set(targets) <= set(counts)
+    assert "score" not in counts
+
+
+def test_a_configuration_without_twins_makes_everything_but_figure_02(tmp_path):
+    counts = planned(tmp_path, overlay="families: {dncnn: {bias: [false]}, rcnn: null, unet: null, densenet: null}")
+    assert "bias_free_figure_02" not in counts
+    assert (counts["train_denoiser"], counts["bias_free_figure_03"], counts["score"]) == (2, 1, 1)
+
+
+def test_a_folder_of_the_users_own_needs_no_download(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.png").touch()
+    own = "datasets: {mine: {images: photos}}\nbias_free: {dataset: mine}\n"
+    families = "families: {dncnn: {dataset: mine}, rcnn: null, unet: null, densenet: null}\n"
+    counts = planned(tmp_path, overlay=own + families)
+    assert "fetch_dataset" not in counts
+    assert counts["evaluate_denoiser"] == 8
+
+
+@pytest.mark.parametrize(
+    ("overlay", "message"),
+    [
+        ("famlies: {}", "famlies: unknown key; did you mean 'families'"),
+        ("bias_free: {sigma: [-1]}", "bias_free.sigma.0"),
+        ("bias_free: {dataset: bsd86}", "did you mean 'bsd68'"),
+    ],
+)
+def test_a_wrong_configuration_is_one_message(tmp_path, overlay, message):
+    status, text = snakemake(tmp_path, "--dry-run", overlay=overlay)
+    assert status != 0
+    assert message in text
+    assert "Traceback" not in text
+
+
+# --- what a change reruns
+
+
+def test_a_second_run_has_nothing_to_do(finished):
+    assert planned(finished) == {}
+
+
+def test_a_deleted_figure_is_redrawn_and_nothing_else(finished):
+    figure = finished / "figures" / "bias_free" / "figure_11.png"
+    figure.unlink()
+    try:
+        assert planned(finished, "bias_free_figure_11") == {"bias_free_figure_11": 1}
+        assert planned(finished) == {"bias_free_figure_11": 1}
+    finally:
+        figure.touch()
+
+
+FROM_TABLE = {
+    "bias_free_table_quality": 1,
+    "bias_free_table_slopes": 1,
+    "score": 1,
+    **{name: 1 for name in PLOTS if name != "bias_free_figure_02"},
+}
+
+
+@pytest.mark.parametrize(
+    ("overlay", "rerun"),
+    [
+        ("bias_free: {draws: 2}", {"evaluate_denoiser": 20, **FROM_TABLE}),
+        ("bias_free: {uniform_sigma: [70]}", {"evaluate_denoiser": 10, **FROM_TABLE}),
+        (
+            "bias_free: {figure_02: {sigma_test: 70}}",
+            {"compute_bias_free_figure_02": 1, "bias_free_figure_02": 1, "score": 1},
+        ),
+        (
+            "families: {unet: {training: {lr: 0.01}}}",
+            {
+                "train_denoiser": 2,
+                "evaluate_denoiser": 4,
+                "describe_denoisers": 0,
+                "bias_free_table_homogeneity": 1,
+                **FROM_TABLE,
+            },
+        ),
+        ("mirror: elsewhere", {}),
+    ],
+)
+def test_a_changed_setting_reruns_what_depends_on_it(finished, overlay, rerun):
+    counts = planned(finished, overlay=overlay)
+    assert counts == {name: count for name, count in rerun.items() if count}
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "expected"),
+    [
+        ("documents/bias_free/figures.py", "CHANGED = 1", PLOTS),
+        ("documents/bias_free/figures.py", "# A comment.", {}),
+        ("documents/claims.py", "CHANGED = 1", {"score": 1}),
+        ("networks/unet.py", "CHANGED = 1", {"train_denoiser": 2}),
+    ],
+)
+def test_changed_code_reruns_what_it_decides(finished, tmp_path, file, line, expected):
+    package = shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    with open(package / "denoiser_priors" / file, "a", encoding="utf-8") as stream:
+        stream.write(f"\n{line}\n")
+    counts = planned(finished, package=package)
+    if "train_denoiser" in expected:
+        assert counts.get("train_denoiser") == expected["train_denoiser"]
+    else:
+        assert counts == expected
