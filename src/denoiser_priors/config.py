@@ -209,7 +209,7 @@ class BiasFree(Model):
         (10, 30, 50, 70, 90), description="noise levels of the test with uniform noise, [0, 255] scale"
     )
     draws: Annotated[int, Field(ge=1)] = Field(1, description="noise draws of every image and level")
-    lpips: bool = Field(True, description="measure LPIPS too (about doubles the time of evaluation)")
+    lpips: bool = Field(True, description="measure LPIPS too (about a quarter more time)")
     figure_02: ExampleImage = Field(ExampleImage(), description="the example of figure 2 (networks trained on [0, 10])")
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -109,8 +107,9 @@ def train(options: Namespace) -> None:
         )
     out = options.out or weights_path(config, spec.name)
     log = options.log_csv or out.with_name("training.csv")
-    images, key = _images(config, spec.dataset, spec, split="train")
+    images = _images(config, spec.dataset, spec, split="train")
     validation = _validation(config, spec, images)
+    from denoiser_priors.data.images import content_hash
     from denoiser_priors.training.loop import train as run
 
     summary = run(
@@ -120,7 +119,7 @@ def train(options: Namespace) -> None:
         out=out,
         log=log,
         cache=Path(config.paths.cache),
-        data_key=key,
+        data_key=content_hash(spec.dataset, folders=config.datasets),
         device=options.device,
         threads=options.threads,
     )
@@ -128,20 +127,16 @@ def train(options: Namespace) -> None:
     write_provenance([out, log], config=block, watch=watch, device=summary.get("device"), extra={"training": summary})
 
 
-def _images(config: Config, dataset: str, spec: Denoiser, *, split: str | None) -> tuple[list, str]:
-    """The images of a dataset or of a user's folder, fetched if need be, and a hash of their content."""
-    from denoiser_priors.data import download
+def _images(config: Config, dataset: str, spec: Denoiser, *, split: str) -> list:
+    """The images of a dataset, fetched if need be, or of a user's folder."""
+    from denoiser_priors.data import download, registry
     from denoiser_priors.data.images import load_images
 
     if dataset in config.datasets:
-        images = load_images(dataset, config.paths.data, channels=spec.channels, folders=config.datasets)
-        digest = hashlib.sha256()
-        for image in images:
-            digest.update(f"{image.name} {image.pixels.shape}".encode() + image.pixels.tobytes())
-        return images, digest.hexdigest()
-    manifest = download.fetch(dataset, config.paths.data, mirror=config.mirror, offline=config.offline)
-    images = load_images(dataset, config.paths.data, split=split, channels=spec.channels)
-    return images, json.loads(Path(manifest).read_text())["content_hash"]
+        return load_images(dataset, config.paths.data, channels=spec.channels, folders=config.datasets)
+    download.fetch(dataset, config.paths.data, mirror=config.mirror, offline=config.offline)
+    splits = registry.dataset(dataset).splits
+    return load_images(dataset, config.paths.data, split=split if split in splits else None, channels=spec.channels)
 
 
 def _validation(config: Config, spec: Denoiser, images: list) -> list:
@@ -150,7 +145,7 @@ def _validation(config: Config, spec: Denoiser, images: list) -> list:
 
     count = spec.training.validation_images
     if spec.validation is not None:
-        return _images(config, spec.validation, spec, split="test")[0][:count]
+        return _images(config, spec.validation, spec, split="test")[:count]
     side = 128
     centres = []
     for image in images[:count]:
@@ -162,7 +157,7 @@ def _validation(config: Config, spec: Denoiser, images: list) -> list:
 
 def fetch_weights(options: Namespace) -> None:
     """Fetch and convert released weights, or check and copy a weights file of the user's."""
-    from denoiser_priors.networks import zoo
+    from denoiser_priors.networks import released, zoo
     from denoiser_priors.provenance import Stopwatch, write_provenance
 
     watch = Stopwatch()
@@ -174,9 +169,10 @@ def fetch_weights(options: Namespace) -> None:
             f"run `denoiser-priors train {spec.name}`"
         )
     out = options.out or weights_path(config, spec.name)
-    model = zoo.obtain(spec, config)
-    zoo.save(model, out, spec.model_dump(mode="json"))
-    write_provenance([out], config=spec.model_dump(mode="json"), watch=watch)
+    block = spec.model_dump(mode="json", exclude={"training"})
+    model = released.obtain(spec, config) if spec.source == "released" else zoo.load_file(spec)
+    zoo.save(model, out, block)
+    write_provenance([out], config=block, inputs=[spec.weights] if spec.weights else [], watch=watch)
 
 
 def evaluate(options: Namespace) -> None:
