@@ -82,7 +82,12 @@ rule bias_free_table_homogeneity:
         weights=weights_of(plan.bias_free_denoisers(CONFIG)),
         images=images_of(CONFIG.bias_free.dataset),
     output:
-        table=f"{BIAS_FREE}/homogeneity.csv",
+        table=report(
+            f"{BIAS_FREE}/homogeneity.csv",
+            caption="../report/bias_free_table_homogeneity.rst",
+            category="bias_free",
+            labels={"figure": "table_homogeneity", "shows": "error of f(a y) = a f(y)"},
+        ),
     log:
         "logs/bias_free_table_homogeneity.log",
     benchmark:

@@ -292,6 +292,10 @@ def _about(table: pd.DataFrame, noise: str) -> str:
         return f"{noise.capitalize()} noise"
     presets = ", ".join(sorted({str(preset) for preset in table["preset"]}))
     sets = ", ".join(
-        f"{name}, {int(part['images'].max())} images" for name, part in table.groupby("dataset", sort=False)
+        f"{name}, {_count(int(part['images'].max()))}" for name, part in table.groupby("dataset", sort=False)
     )
     return f"{noise.capitalize()} noise, mean over {sets} · preset {presets}"
+
+
+def _count(images: int) -> str:
+    return f"{images} image" if images == 1 else f"{images} images"
