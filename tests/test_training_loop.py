@@ -267,7 +267,7 @@ def test_a_device_that_is_not_there_is_an_error(tmp_path, device, monkeypatch):
 
 def test_threads_are_set_for_training_and_restored(tmp_path):
     before = torch.get_num_threads()
-    assert run(tmp_path, threads=2)["threads"] == 2
+    assert run(tmp_path, tiny(training={"epochs": 1, "steps_per_epoch": 1}), threads=2)["threads"] == 2
     assert torch.get_num_threads() == before
     with pytest.raises(TrainingError, match="threads"):
         run(tmp_path, threads=0)

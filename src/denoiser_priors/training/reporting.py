@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -55,7 +56,7 @@ class Reporter:
         self._name, self._steps, self._first = name, steps, done
         self._start = self._spoken = time.monotonic()
         self._validation: float | None = None
-        show = sys.stderr.isatty() if bar is None else bar
+        show = _on_a_terminal() if bar is None else bar
         self._bar = tqdm(total=steps, initial=done, desc=name, unit="step", dynamic_ncols=True) if show else None
 
     def step(self, done: int, train_psnr: float) -> None:
@@ -89,3 +90,11 @@ class Reporter:
         remaining = f", {timedelta(seconds=round(left))} left" if done < self._steps else ""
         logger.info("%s: step %d of %d, %s%s", self._name, done, self._steps, self._figures(train_psnr), remaining)
         self._spoken = now
+
+
+def _on_a_terminal() -> bool:
+    """Whether standard error is a terminal that has a size; some that are made by programs have none."""
+    try:
+        return sys.stderr.isatty() and min(os.get_terminal_size(sys.stderr.fileno())) > 0
+    except (OSError, ValueError):
+        return False
