@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 import training_cases
+from safetensors import SafetensorError
 from training_cases import outputs, run, tiny
 
 from denoiser_priors import files
 from denoiser_priors.errors import DenoiserPriorsError
+from denoiser_priors.networks import zoo
 from denoiser_priors.training import batches, checkpoint, validation
 from denoiser_priors.training.checkpoint import Store, open_store
 from denoiser_priors.training.interruption import Interruption, TrainingInterrupted
@@ -212,6 +214,18 @@ def test_a_full_disk_keeps_the_checkpoint_before(tmp_path, monkeypatch, straight
     assert sorted(path.name for path in newest(tmp_path).parent.iterdir()) == ["about.json", "last.pt", "lock"]
     monkeypatch.undo()
     assert run(tmp_path)["resumed_from_step"] == 7
+    assert outputs(tmp_path) == straight
+
+
+def test_weights_that_do_not_fit_are_one_error_and_cost_no_training(tmp_path, monkeypatch, straight):
+    def full(*_, **__):
+        raise SafetensorError("I/O error: No space left on device")
+
+    monkeypatch.setattr(zoo, "save", full)
+    with pytest.raises(DenoiserPriorsError, match=r"weights\.safetensors.*No space left on device"):
+        run(tmp_path)
+    monkeypatch.undo()
+    assert run(tmp_path)["reused"]
     assert outputs(tmp_path) == straight
 
 

@@ -95,8 +95,8 @@ class Store:
                 stream.write(payload)
         except DenoiserPriorsError as error:
             raise DenoiserPriorsError(
-                f"no checkpoint could be written: {error.__cause__}, {self._folder}. Those written before are kept: make room "
-                "or set permissions and run the same command again to go on from it."
+                f"no checkpoint could be written: {error.__cause__}, {self._folder}. Those written before are kept: "
+                "make room or set permissions, and run the same command again to go on."
             ) from error
         if self._last.exists():
             os.replace(self._last, self._previous)
