@@ -47,6 +47,11 @@ def test_batches_depend_on_seed_and_step_alone():
     assert not torch.equal(other.get(2)[1], alone.get(2)[1])
 
 
+def test_noise_differs_between_steps_and_seeds():
+    fields = [training_noise(tiny(seed=seed), step, (2, 1, 8, 8)) for seed in (0, 1) for step in (0, 1)]
+    assert not any(torch.equal(fields[i], fields[j]) for i in range(4) for j in range(i))
+
+
 def test_twins_see_the_same_patches_and_noise():
     biased = Batches(tiny(bias=True), pictures(), CPU).get(4)
     bias_free = Batches(tiny(bias=False), pictures(), CPU).get(4)
