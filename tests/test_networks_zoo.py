@@ -17,6 +17,8 @@ SPEC = {"name": "tiny", "noise_range": [0, 10]}
 
 def _network(bias=False, architecture="dncnn", **sizes):
     model = zoo.build(architecture, bias=bias, seed=1, **(sizes or SIZES))
+    for parameter in model.parameters():
+        torch.nn.init.uniform_(parameter, -0.3, 0.3, generator=torch.Generator().manual_seed(2))
     model.train()(torch.rand(2, 1, 16, 16, generator=torch.Generator().manual_seed(0)))
     return model.eval()
 

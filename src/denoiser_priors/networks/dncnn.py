@@ -33,6 +33,9 @@ class DnCNN(Denoiser):
         self.norms = nn.ModuleList(norm(width) for _ in range(middle))
         self.last = conv(width, channels, bias=bias)
 
+    def start_as_identity_(self) -> None:
+        nn.init.zeros_(self.last.weight)
+
     def fold_(self) -> None:
         for i, (layer, norm) in enumerate(zip(self.hidden, self.norms, strict=True)):
             if not isinstance(norm, nn.Identity):

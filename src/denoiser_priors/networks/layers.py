@@ -33,6 +33,11 @@ class ConvStack(nn.Module):
         self.hidden = nn.ModuleList(conv(width, width, bias=bias) for _ in range(hidden_layers))
         self.last = conv(width, outputs, bias=last_bias)
 
+    def pass_through_(self, channels: int) -> None:
+        """Make the first `channels` of the output those of the input, where they are not negative."""
+        for layer in (self.first, *self.hidden, self.last):
+            pass_through(layer, channels)
+
     def forward(self, x: Tensor) -> Tensor:
         x = self.first(x).relu_()
         for layer in self.hidden:
@@ -171,7 +176,7 @@ def fold_batch_norm(layer: nn.Conv2d, norm: nn.Module) -> nn.Conv2d:
 
 
 def initialise(model: nn.Module, seed: int) -> None:
-    """Set all convolutions from `seed` alone: He-normal convolutions (fan in), zero biases.
+    """Set all convolutions from `seed` alone: He-normal filters (fan in), zero biases.
 
     Layers called `last` have no ReLU after them and half the variance. Batch norm keeps the unit weights of its
     construction. Every tensor has its own generator, keyed by its name, so a biased network and its bias-free twin
@@ -192,3 +197,23 @@ def initialise(model: nn.Module, seed: int) -> None:
             module.weight.copy_(torch.from_numpy(values))
             if module.bias is not None:
                 module.bias.zero_()
+
+
+def pass_through(layer: nn.Conv2d | nn.ConvTranspose2d, channels: int, *, first_input: int = 0) -> None:
+    """Make the first `channels` outputs copies of the inputs from `first_input` on; halve the other filters.
+
+    A stride takes every other pixel; a transposed convolution (4x4, stride 2) interpolates linearly. As many channels
+    are copied as the layer has.
+    """
+    transposed = isinstance(layer, nn.ConvTranspose2d)
+    weight = layer.weight.transpose(0, 1) if transposed else layer.weight
+    kernel = torch.zeros(weight.shape[2:])
+    if transposed:
+        kernel.copy_(torch.outer(*2 * [torch.tensor([0.25, 0.75, 0.75, 0.25])]))
+    else:
+        kernel[kernel.shape[0] // 2, kernel.shape[1] // 2] = 1
+    with torch.no_grad():
+        weight *= 0.5
+        for c in range(min(channels, weight.shape[0], weight.shape[1] - first_input)):
+            weight[c] = 0
+            weight[c, first_input + c] = kernel

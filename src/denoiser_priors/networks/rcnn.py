@@ -41,6 +41,9 @@ class RCNN(Denoiser):
         """Draw the number of recurrences of the next training step, uniform in 1..`recurrences`."""
         self._training_recurrences = int(generator.integers(1, self.recurrences, endpoint=True))
 
+    def start_as_identity_(self) -> None:
+        self.cnn.pass_through_(self.channels)
+
     def forward(self, noisy: Tensor) -> Tensor:
         estimate = noisy
         for _ in range(self._training_recurrences if self.training else self.recurrences):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from denoiser_priors.networks.base import Denoiser
-from denoiser_priors.networks.layers import conv
+from denoiser_priors.networks.layers import conv, pass_through
 
 
 class UNet(Denoiser):
@@ -42,6 +42,11 @@ class UNet(Denoiser):
         self.conv7 = nn.ConvTranspose2d(inner_width, inner_width, 4, stride=2, padding=1, bias=bias)
         self.conv8 = conv(inner_width + width, merge_width, bias=bias)
         self.last = conv(merge_width, channels, 5, bias=False)
+
+    def start_as_identity_(self) -> None:
+        for name, layer in self.named_children():
+            fine = self.conv7.out_channels if name == "conv8" else 0
+            pass_through(layer, self.channels, first_input=fine)
 
     def forward(self, noisy: Tensor) -> Tensor:
         height, width = noisy.shape[-2:]

@@ -46,6 +46,7 @@ def build(architecture: str, *, bias: bool, channels: int = 1, seed: int = 0, **
     with torch.random.fork_rng(devices=[]):
         model = cls(channels, bias, **sizes)
     initialise(model, seed)
+    model.start_as_identity_()
     return model
 
 
