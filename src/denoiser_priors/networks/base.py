@@ -59,9 +59,9 @@ class Denoiser(nn.Module):
     def start_as_identity_(self) -> None:
         """Change freshly drawn weights so that the network returns a non-negative image unchanged.
 
-        DnCNN zeroes its last layer; the others pass the image on in the first channel of every layer. Small networks
-        reach in 600 steps what takes 1,500 to 3,000 from random filters alone. The papers do not state the initial
-        weights.
+        DnCNN zeroes its last layer and takes the means off the other filters; the others pass the image on in the
+        first channel of every layer. Small networks reach in 600 steps what takes 1,500 to 3,000 from random filters
+        alone. The papers do not state the initial weights.
         """
         raise NotImplementedError
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from denoiser_priors.networks.base import Denoiser
@@ -35,6 +36,11 @@ class DnCNN(Denoiser):
 
     def start_as_identity_(self) -> None:
         nn.init.zeros_(self.last.weight)
+        # ReLU outputs have positive means, which bias-free batch norm leaves in: with filters of zero mean the ReLU
+        # switches on structure and not on brightness.
+        with torch.no_grad():
+            for layer in (self.first, *self.hidden):
+                layer.weight -= layer.weight.mean(dim=(1, 2, 3), keepdim=True)
 
     def fold_(self) -> None:
         for i, (layer, norm) in enumerate(zip(self.hidden, self.norms, strict=True)):
