@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from denoiser_priors.errors import DataError, DenoiserPriorsError
 from denoiser_priors.noise import keyed_generator
 
-
 # Folding makes new convolutions, which say they are in training mode.
 _SAME_IN_TRAINING = (nn.modules.conv._ConvNd, nn.Identity, nn.ModuleList, nn.ReLU)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from denoiser_priors.analysis.program import Program
 from denoiser_priors.analysis.windows import Pusher, Value, widened
 
 _TILE = 8
+_GROUP = 8
 _STORE_SHARE = 0.6
 
 
@@ -29,9 +31,10 @@ def matrix(program: Program, rows: Sequence[int] | None, memory: int) -> Tensor:
     shape = channels, height, width = program.shapes[0]
     wanted = range(channels * height * width) if rows is None else rows
     plan = Plan.cheapest(program, len(wanted), memory)
-    products = plan.products()
+    meetings = plan.fill(memory)
     result = plan.like.new_zeros(len(wanted), channels * height * width)
-    batch = max(1, int((memory - plan.stored_bytes()) / plan.backward.bytes_per_sample()))
+    batch, group = plan.batch(memory)
+    pending: dict[int, list[tuple[Tensor, Value, int]]] = {node: [] for node in meetings}
     for position, channel, row, first, count in _runs(wanted, shape, batch):
         block = result[position : position + count].view(count, *shape)
         for node, value in plan.backward.push(channel, row, first, count).items():
@@ -39,8 +42,11 @@ def matrix(program: Program, rows: Sequence[int] | None, memory: int) -> Tensor:
             if node == 0:
                 value = widened(value, first, width)
                 block[:, :, value.top : value.top + value.data.shape[2]] += value.data
-            else:
-                products[node].add(block, value, first)
+                continue
+            pending[node].append((block, value, first))
+            if len(pending[node]) == group or position + count == len(wanted):
+                meetings[node].add(pending[node])
+                pending[node].clear()
     return result
 
 
@@ -96,7 +102,16 @@ class Plan:
         forward = self.forward.cost() * channels * height * width if len(self.forward.nodes) > 1 else 0.0
         return forward + rows * (self.backward.cost() + sum(meeting.cost() for meeting in self.meetings()))
 
-    def products(self) -> dict[int, Meeting]:
+    def batch(self, memory: int) -> tuple[int, int]:
+        """How many outputs are pushed together, and how many such batches are multiplied together."""
+        free, each = memory - self.stored_bytes(), self.backward.bytes_per_sample()
+        width = self.program.shapes[0][2]
+        batch = max(1, min(width, free // each))
+        # What is kept of a batch, and laid out anew for the product.
+        kept = 4 * self.like.itemsize * sum(math.prod(self.program.shapes[node]) for node in self.frontier)
+        return batch, max(1, min(_GROUP, (free - batch * each) // (batch * kept)))
+
+    def fill(self, memory: int) -> dict[int, Meeting]:
         """The nodes where the halves meet, with the values that all inputs cause there."""
         meetings = {meeting.node: meeting for meeting in self.meetings()}
         if not meetings:
@@ -104,8 +119,8 @@ class Plan:
         for meeting in meetings.values():
             meeting.allocate(self.like)
         shape = self.program.shapes[0]
-        size = shape[0] * shape[1] * shape[2]
-        for _, channel, row, first, count in _runs(range(size), shape, shape[2]):
+        batch = max(1, (memory - self.stored_bytes()) // self.forward.bytes_per_sample())
+        for _, channel, row, first, count in _runs(range(math.prod(shape)), shape, batch):
             for node, value in self.forward.push(channel, row, first, count).items():
                 meetings[node].store(channel, row, first, value)
         return meetings
@@ -170,33 +185,45 @@ class Meeting:
             top, _ = self.input_rows(value.top + i)
             for left, right in self.tiles:
                 start, stop = self.input_columns(left, right)
-                self._stored[channel, value.top + i, left][row - top] = wide[start - first : stop - first, i, left:right]
+                target = self._stored[channel, value.top + i, left][row - top]
+                # The batch may hold only some of the pixels that reach the tile.
+                begin, end = max(start, first), min(stop, first + len(wide))
+                if begin < end:
+                    target[begin - start : end - start] = wide[begin - first : end - first, i, left:right]
 
-    def add(self, block: Tensor, value: Value, first: int) -> None:
-        """Add to `block` (B, C, H, W), rows of the matrix, the products with what these outputs see of the node."""
-        wide = widened(value, first, self.shape[2]).data.permute(0, 2, 3, 1)
-        count = len(wide)
-        for i in range(wide.shape[1]):
-            top, bottom = self.input_rows(value.top + i)
+    def add(self, batches: list[tuple[Tensor, Value, int]]) -> None:
+        """Add to each block (B, C, H, W), rows of the matrix, the products with what these outputs see of the node.
+
+        Args:
+            batches: block, what its outputs see of the node, and the column of the first of them.
+        """
+        width = self.shape[2]
+        wide = [widened(value, first, width).data.permute(0, 2, 3, 1) for _, value, first in batches]
+        spans = [(value.top, value.top + value.data.shape[2]) for _, value, _ in batches]
+        for row in range(min(top for top, _ in spans), max(bottom for _, bottom in spans)):
+            top, bottom = self.input_rows(row)
             for left, right in self.tiles:
-                start, stop = 0, count
-                if value.columns is not None:
-                    start, stop = max(0, left - value.columns - first), min(count, right + value.columns - first)
-                if start >= stop:
+                parts = []
+                for i, (_, value, first) in enumerate(batches):
+                    start, stop = 0, len(wide[i])
+                    if value.columns is not None:
+                        start, stop = max(0, left - value.columns - first), min(stop, right + value.columns - first)
+                    if spans[i][0] <= row < spans[i][1] and start < stop:
+                        parts.append((i, start, stop))
+                if not parts:
                     continue
-                seen = wide[start:stop, i, left:right].flatten(1)
+                seen = torch.cat([wide[i][j:k, row - spans[i][0], left:right].flatten(1) for i, j, k in parts])
                 begin, end = self.input_columns(left, right)
                 for channel in range(self.inputs[0]):
-                    stored = self._stored[channel, value.top + i, left]
-                    product = seen @ stored.flatten(2).flatten(0, 1).T
-                    product = product.view(stop - start, bottom - top, end - begin)
-                    block[start:stop, channel, top:bottom, begin:end] += product
+                    stored = self._stored[channel, row, left].flatten(2).flatten(0, 1)
+                    products = (seen @ stored.T).view(-1, bottom - top, end - begin)
+                    products = products.split([stop - start for _, start, stop in parts])
+                    for (i, start, stop), product in zip(parts, products, strict=True):
+                        batches[i][0][start:stop, channel, top:bottom, begin:end] += product
 
 
-def _runs(
-    indices: Sequence[int], shape: tuple[int, int, int], most: int
-) -> Iterator[tuple[int, int, int, int, int]]:
-    """Position in `indices`, channel, row, first column and number of pixels that lie side by side, `most` at a time."""
+def _runs(indices: Sequence[int], shape: tuple[int, int, int], most: int) -> Iterator[tuple[int, int, int, int, int]]:
+    """Position in `indices`, channel, row, first column, number of pixels that lie side by side, `most` at a time."""
     _, height, width = shape
     start = 0
     while start < len(indices):

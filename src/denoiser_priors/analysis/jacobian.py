@@ -17,6 +17,7 @@ from denoiser_priors.analysis.checks import (
     check_output,
 )
 from denoiser_priors.analysis.tracing import trace
+from denoiser_priors.errors import DataError
 
 ROUTES = ("auto", "frozen", "autograd")
 
@@ -68,20 +69,20 @@ def jacobian(
     unique, back = _rows(rows, y.numel())
     memory = max(1, int(memory_mb * 2**20))
     precise = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
-    with precise:
-        result = None
+    with torch.inference_mode(False), torch.no_grad(), precise:
+        program = None
         if route != "autograd":
             try:
                 program = trace(denoiser, y)
-                with torch.inference_mode(False), torch.no_grad():
-                    result = frozen.matrix(program, unique, memory) if program.edges else None
-                    if result is None:
-                        result = y.new_zeros(y.numel() if unique is None else len(unique), y.numel())
             except NotPiecewiseLinearError:
                 if route == "frozen":
                     raise
-        if result is None:
+        if program is None:
             result = _autograd(denoiser, y, unique, memory)
+        elif program.edges:
+            result = frozen.matrix(program, unique, memory)
+        else:
+            result = y.new_zeros(y.numel() if unique is None else len(unique), y.numel())
     return result if back is None else result[back]
 
 
@@ -95,7 +96,7 @@ def one_image(y: Tensor) -> Tensor:
         y = y[None]
     check_images(y)
     if len(y) != 1:
-        raise AnalysisError(f"a Jacobian is of one image, (C, H, W) or (1, C, H, W); got {len(y)} images.")
+        raise DataError(f"a Jacobian is of one image, (C, H, W) or (1, C, H, W); got {len(y)} images.")
     return y.detach()
 
 

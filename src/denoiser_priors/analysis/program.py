@@ -117,6 +117,36 @@ class Program:
             return image == self.shapes[edge.target][1:] == place.size[1:]
         return not isinstance(edge.map, Resample)
 
+    def __call__(self, x: Tensor) -> Tensor:
+        """The linear map itself: images (B, C, H, W) of node 0 to those of the last node."""
+        last = len(self.shapes) - 1
+        last_use = {edge.source: edge.target for edge in self.edges}
+        values = {0: x}
+        for node in sorted(self.incoming):
+            total = None
+            for edge in self.incoming[node]:
+                value = self._follow(edge, values[edge.source])
+                total = value if total is None else total + value
+            values[node] = total
+            for edge in self.incoming[node]:
+                if last_use[edge.source] == node:
+                    values.pop(edge.source, None)
+        return values.get(last, torch.zeros_like(x))
+
+    def _follow(self, edge: Edge, x: Tensor) -> Tensor:
+        match edge.map:
+            case Convolve(weight, dilation, groups):
+                return torch.conv2d(x, weight, None, 1, edge.map.reach, dilation, groups)
+            case Multiply(factor):
+                return x * factor
+            case Resample():
+                return edge.map(x)
+            case Place((c, y, x0), (tc, ty, tx), (channels, height, width)):
+                target = x.new_zeros(len(x), *self.shapes[edge.target])
+                box = x[:, c : c + channels, y : y + height, x0 : x0 + width]
+                target[:, tc : tc + channels, ty : ty + height, tx : tx + width] = box
+                return target
+
     def frontier(self, cut: int) -> list[int]:
         """Nodes up to `cut` that later nodes use."""
         return sorted({e.source for e in self.edges if e.source <= cut < e.target})

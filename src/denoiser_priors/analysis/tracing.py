@@ -131,7 +131,9 @@ def _relu(recorder: _Recorder, a: dict, run: Callable[[], Tensor]) -> Tensor:
 def _sum(sign: float) -> Callable:
     def rule(recorder: _Recorder, a: dict, run: Callable[[], Tensor]) -> Tensor:
         terms = [(a["self"], 1.0), (a["other"], sign * a["alpha"])]
-        sources = [(recorder.node(x), Multiply(x.new_full((1, 1, 1), s)), x.shape) for x, s in terms if recorder.knows(x)]
+        sources = [
+            (recorder.node(x), Multiply(x.new_full((1, 1, 1), s)), x.shape) for x, s in terms if recorder.knows(x)
+        ]
         output = run()
         if any(shape != output.shape for *_, shape in sources):
             raise recorder.refusal("broadcasting of a sum")

@@ -177,7 +177,7 @@ class Pusher:
         return value
 
     def _convolve(self, edge: Edge, value: Value, row: int, first: int) -> Value:
-        _, height, width = self.program.shapes[edge.source]
+        height = self.program.shapes[edge.source][1]
         map_, data = edge.map, value.data
         if not value.clean:
             data = data * _under(*self._inside(edge.source), value, first)
