@@ -12,12 +12,10 @@ from pathlib import Path
 
 import pytest
 import training_cases
-from safetensors import SafetensorError
 from training_cases import outputs, run, tiny
 
 from denoiser_priors import files
 from denoiser_priors.errors import DenoiserPriorsError
-from denoiser_priors.networks import zoo
 from denoiser_priors.training import batches, checkpoint, validation
 from denoiser_priors.training.checkpoint import Store, open_store
 from denoiser_priors.training.interruption import Interruption, TrainingInterrupted
@@ -225,12 +223,17 @@ def test_a_full_disk_keeps_the_checkpoint_before(tmp_path, monkeypatch, straight
 
 
 def test_weights_that_do_not_fit_are_one_error_and_cost_no_training(tmp_path, monkeypatch, straight):
-    def full(*_, **__):
-        raise SafetensorError("I/O error: No space left on device")
+    fsync = os.fsync
 
-    monkeypatch.setattr(zoo, "save", full)
-    with pytest.raises(DenoiserPriorsError, match=r"weights\.safetensors.*No space left on device"):
+    def full(descriptor):
+        if os.readlink(f"/proc/self/fd/{descriptor}").endswith(".safetensors"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(descriptor)
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(DenoiserPriorsError, match=r"weights\.safetensors.*the disk is full"):
         run(tmp_path)
+    assert not list(tmp_path.rglob("*.safetensors"))
     monkeypatch.undo()
     assert run(tmp_path)["reused"]
     assert outputs(tmp_path) == straight

@@ -25,6 +25,8 @@ from denoiser_priors.errors import ConfigError
 ARCHITECTURES = ("dncnn", "rcnn", "unet", "densenet")
 DOCUMENTS = ("bias_free", "implicit_prior", "stochastic_denoising", "mean_shift", "history")
 
+DEFAULT_FILE = Path("config/config.yaml")
+
 _PACKAGE = Path(__file__).parent
 
 
@@ -88,7 +90,7 @@ class Training(Model):
     )
     milestones: tuple[int, ...] = Field((), description="multistep: epochs after which the rate is multiplied by gamma")
     gamma: Annotated[float, Field(gt=0, le=1)] = Field(0.5, description="factor of multistep and plateau")
-    warmup_steps: Annotated[int, Field(ge=0)] = Field(0, description="steps of linear warm-up before the schedule")
+    warmup_steps: Annotated[int, Field(ge=0)] = Field(0, description="steps over which the schedule's rate is faded in")
     clip_grad_norm: Annotated[float, Field(gt=0)] | None = Field(None, description="largest norm of the gradient")
     scales: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
         (1.0, 0.9, 0.8, 0.7), min_length=1, description="factors by which training images are rescaled, drawn per patch"
@@ -318,6 +320,11 @@ def known_datasets() -> tuple[str, ...]:
     """Ids of the suite's datasets that hold images."""
     table = yaml.safe_load((_PACKAGE / "data" / "datasets.yaml").read_text(encoding="utf-8"))
     return tuple(table)
+
+
+def working_config(paths: Sequence[str | Path] = ()) -> Config:
+    """What `load_config` gives, with `config/config.yaml` of the working folder, where there is one, below `paths`."""
+    return load_config([path for path in (DEFAULT_FILE, *paths) if path is not DEFAULT_FILE or path.is_file()])
 
 
 def load_config(paths: Sequence[str | Path] = (), overrides: Mapping[str, Any] | None = None) -> Config:

@@ -7,17 +7,14 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from denoiser_priors.config import Config, Denoiser, load_config
+from denoiser_priors.config import Config, Denoiser, working_config
 from denoiser_priors.errors import ConfigError, DataError, DenoiserPriorsError
 from denoiser_priors.files import write_text
-
-DEFAULT_FILE = Path("config/config.yaml")
 
 
 def configuration(options: Namespace) -> Config:
     """The configuration that a command line asks for."""
-    files = [DEFAULT_FILE] if DEFAULT_FILE.is_file() else []
-    config = load_config([*files, *options.config])
+    config = working_config(options.config)
     mirror = getattr(options, "mirror", None)
     return config.model_copy(update={"mirror": mirror}) if mirror else config
 
@@ -129,14 +126,13 @@ def train(options: Namespace) -> None:
 
 def _images(config: Config, dataset: str, spec: Denoiser, *, split: str) -> list:
     """The images of a dataset, fetched if need be, or of a user's folder."""
-    from denoiser_priors.data import download, registry
+    from denoiser_priors.data import download
     from denoiser_priors.data.images import load_images
 
     if dataset in config.datasets:
         return load_images(dataset, config.paths.data, channels=spec.channels, folders=config.datasets)
     download.fetch(dataset, config.paths.data, mirror=config.mirror, offline=config.offline)
-    splits = registry.dataset(dataset).splits
-    return load_images(dataset, config.paths.data, split=split if split in splits else None, channels=spec.channels)
+    return load_images(dataset, config.paths.data, split=split, channels=spec.channels)
 
 
 def _validation(config: Config, spec: Denoiser, images: list) -> list:
@@ -170,7 +166,7 @@ def fetch_weights(options: Namespace) -> None:
         )
     out = options.out or weights_path(config, spec.name)
     block = spec.model_dump(mode="json", exclude={"training"})
-    model = released.obtain(spec, config) if spec.source == "released" else zoo.load_file(spec)
+    model = released.obtain(spec, config) if spec.source == "released" else zoo.load_spec(spec, config)
     zoo.save(model, out, block)
     write_provenance([out], config=block, inputs=[spec.weights] if spec.weights else [], watch=watch)
 

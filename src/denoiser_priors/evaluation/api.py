@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from denoiser_priors.config import Config, load_config
+from denoiser_priors.config import Config, working_config
 from denoiser_priors.data import download
 from denoiser_priors.data.images import Image, load_images, read_folder, read_image
 from denoiser_priors.errors import ConfigError, DataError, ResultError
@@ -26,7 +26,8 @@ Denoising = str | os.PathLike | Callable[[torch.Tensor], torch.Tensor]
 """A name of the configuration, a weights file, or anything from (N, C, H, W) tensors in [0, 1] to the same shape."""
 
 Configuration = Config | str | os.PathLike | Sequence[str | os.PathLike] | None
-"""A configuration, a file or several laid over the default one, or None for the default."""
+"""A configuration, a file or several laid over that of the working folder (or the default preset), or
+            None for that alone."""
 
 
 def evaluate(
@@ -62,7 +63,8 @@ def evaluate(
         lpips: measure LPIPS too (fetches its backbone if need be).
         seed: of the noise.
         name: what the column `denoiser` says; by default the name given, or that of the weights file or callable.
-        config: a configuration, a file or several laid over the default one, or None for the default.
+        config: a configuration, a file or several laid over that of the working folder (or the default preset), or
+            None for that alone.
         device: where to compute; by default the GPU for a denoiser given by name or file, if there is one.
         progress: show a progress bar if standard error is a terminal.
 
@@ -217,8 +219,8 @@ def _config(config: Configuration) -> Config:
     if isinstance(config, Config):
         return config
     if isinstance(config, (str, os.PathLike)):
-        return load_config([config])
-    return load_config(config or ())
+        return working_config([config])
+    return working_config(config or ())
 
 
 def _resolve(denoiser: Denoising, config: Config, device: str | torch.device | None) -> tuple[Callable, str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialise
 from torch import Tensor
 
 from denoiser_priors.errors import CheckpointError, ConfigError
@@ -84,7 +84,8 @@ def save(model: Denoiser, path: str | os.PathLike, spec: Mapping[str, Any], extr
         description["extra"] = dict(extra)
     tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata={_METADATA_KEY: json.dumps(description, sort_keys=True)})
+        # Written by us and not by the library, whose errors do not tell a full disk from others.
+        temporary.write_bytes(serialise(tensors, {_METADATA_KEY: json.dumps(description, sort_keys=True)}))
 
 
 def load(path: str | os.PathLike, *, expect: Mapping[str, Any] | None = None) -> Denoiser:
@@ -160,7 +161,7 @@ def load_denoiser(
     Args:
         name_or_spec_or_path: name of a denoiser of the configuration; or what `Config.denoiser` returns for it; or the
             path of a weights file, `.safetensors` of this suite or `.pt` of the authors' released weights.
-        config: a `Config`, the path of a configuration file or several, or None for the default preset.
+        config: a `Config`, the path of a configuration file or several, or None for that of the working folder.
         device: where the network goes; the CPU by default.
 
     Raises:
@@ -173,7 +174,7 @@ def load_denoiser(
     else:
         config = _as_config(config)
         spec = name_or_spec_or_path
-        model = _load_spec(config.denoiser(spec) if isinstance(spec, str) else spec, config)
+        model = load_spec(config.denoiser(spec) if isinstance(spec, str) else spec, config)
     return fold(model).to(device or "cpu")
 
 
@@ -182,7 +183,8 @@ def weights_path(spec: Any, config: Any) -> Path:
     return Path(config.paths.results) / "denoisers" / spec.name / "weights.safetensors"
 
 
-def _load_spec(spec: Any, config: Any) -> Denoiser:
+def load_spec(spec: Any, config: Any) -> Denoiser:
+    """The network of a denoiser of the configuration, in evaluation mode, not folded. Errors as `load_denoiser`."""
     expect = {"architecture": spec.architecture, "bias": spec.bias, "channels": spec.channels}
     if spec.source == "file":
         return _load_file(Path(spec.weights), expect)
@@ -216,13 +218,11 @@ def _is_path(value: Any) -> bool:
 
 
 def _as_config(config: Any) -> Any:
-    from denoiser_priors.config import load_config
+    from denoiser_priors.config import working_config
 
-    if config is None:
-        return load_config()
     if isinstance(config, (str, os.PathLike)):
-        return load_config([config])
-    return load_config(config) if isinstance(config, Sequence) else config
+        return working_config([config])
+    return working_config(config or ()) if config is None or isinstance(config, Sequence) else config
 
 
 def _architecture(name: str) -> type[Denoiser]:

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 
 from denoiser_priors.config import Denoiser
 from denoiser_priors.data.images import Image
-from denoiser_priors.errors import DenoiserPriorsError, TrainingError
+from denoiser_priors.errors import TrainingError
 from denoiser_priors.files import write_text
 from denoiser_priors.networks import zoo
 from denoiser_priors.training import schedules
@@ -204,13 +203,7 @@ def _write(trainer: Trainer, out: Path, log: Path) -> dict[str, Any]:
         trainer.model.load_state_dict(trainer.best)
     # Nothing that differs from run to run: the file depends on the spec and the data alone.
     outcome = {"steps": trainer.step, "epochs": len(trainer.epochs), "kept": trainer.epochs[kept]}
-    try:
-        zoo.save(trainer.model, out, trainer.spec.model_dump(mode="json"), {"training": outcome})
-    except SafetensorError as error:
-        raise DenoiserPriorsError(
-            f"{out}: the weights could not be written ({error}). Training is complete and in the cache: make room and "
-            "run the same command again."
-        ) from error
+    zoo.save(trainer.model, out, trainer.spec.model_dump(mode="json"), {"training": outcome})
     return outcome
 
 
