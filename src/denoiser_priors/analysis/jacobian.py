@@ -39,7 +39,8 @@ def jacobian(
     Two routes lead to it. "frozen": the denoiser runs once and is recorded as linear maps, with the ReLU masks of
     this image; single pixels are then pushed through these maps, within the windows that they reach, from the input
     and (transposed) from the output, and the two halves are multiplied. This is several times faster for networks of
-    convolutions and ReLU. "autograd": batched reverse-mode differentiation, for anything that torch can differentiate.
+    convolutions and ReLU. In float32, a ReLU whose input is zero up to rounding may be open or closed on either route.
+    "autograd": batched reverse-mode differentiation, for anything that torch can differentiate.
 
     Args:
         denoiser: from (B, C, H, W) to the same shape; a module must be in evaluation mode.
@@ -65,11 +66,11 @@ def jacobian(
         raise AnalysisError(f"route: expected one of {', '.join(ROUTES)}, not {route!r}.")
     y = one_image(y)
     check_denoiser(denoiser)
-    denoiser, y = in_precision(denoiser, y, dtype)
     unique, back = _rows(rows, y.numel())
     memory = max(1, int(memory_mb * 2**20))
     precise = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
     with torch.inference_mode(False), torch.no_grad(), precise:
+        denoiser, y = in_precision(denoiser, y, dtype)
         program = None
         if route != "autograd":
             try:

@@ -120,7 +120,7 @@ class Program:
     def __call__(self, x: Tensor) -> Tensor:
         """The linear map itself: images (B, C, H, W) of node 0 to those of the last node."""
         last = len(self.shapes) - 1
-        last_use = {edge.source: edge.target for edge in self.edges}
+        last_use = {edge.source: edge.target for edge in sorted(self.edges, key=lambda e: e.target)}
         values = {0: x}
         for node in sorted(self.incoming):
             total = None

@@ -128,9 +128,11 @@ def _relu(recorder: _Recorder, a: dict, run: Callable[[], Tensor]) -> Tensor:
     return recorder.add_after(run, x, Multiply(mask[0]))
 
 
-def _sum(sign: float) -> Callable:
+def _sum(sign: float, other_sign: float) -> Callable:
     def rule(recorder: _Recorder, a: dict, run: Callable[[], Tensor]) -> Tensor:
-        terms = [(a["self"], 1.0), (a["other"], sign * a["alpha"])]
+        alpha = a["alpha"]
+        scale, other_scale = (alpha, 1.0) if sign < 0 else (1.0, alpha)
+        terms = [(a["self"], sign * scale), (a["other"], other_sign * other_scale)]
         sources = [
             (recorder.node(x), Multiply(x.new_full((1, 1, 1), s)), x.shape) for x, s in terms if recorder.knows(x)
         ]
@@ -221,8 +223,9 @@ _RULES: dict[str, Callable] = {
     "convolution": _convolution,
     "relu": _relu,
     "leaky_relu": _relu,
-    "add": _sum(1.0),
-    "sub": _sum(-1.0),
+    "add": _sum(1.0, 1.0),
+    "sub": _sum(1.0, -1.0),
+    "rsub": _sum(-1.0, 1.0),
     "mul": _product,
     "div": _quotient,
     "neg": _negative,
