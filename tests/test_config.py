@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from denoiser_priors import config_docs
-from denoiser_priors.config import Config, load_config, read_yaml, recipes
+from denoiser_priors.config import Config, load_config, recipes
+from denoiser_priors.config_files import read_yaml
 from denoiser_priors.errors import ConfigError
 
 ROOT = Path(__file__).parent.parent

@@ -2,6 +2,7 @@
 
 import csv
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -149,6 +150,9 @@ def test_scorecard_has_a_row_per_claim_and_says_how_it_was_decided(tmp_path):
     assert all(row["why"] and row["stated"] for row in rows.values())
     text = page.read_text(encoding="utf-8")
     assert "9 reproduced, 2 not reproduced, 1 not tested" in text
+    assert "Networks of the recipe quick are small" in text
+    large = [replace(verdict, recipes=("released",)) for verdict in claims.verdicts(tmp_path / "results")]
+    assert "are small" not in claims.scorecard_page(large, "released")
     with pytest.raises(ResultError, match=r"\.txt"):
         claims.write_scorecard(config, [tmp_path / "scorecard.txt"])
 

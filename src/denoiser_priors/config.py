@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +19,8 @@ from pydantic import (
     model_validator,
 )
 
+from denoiser_priors.config_errors import explain, messages, nearest
+from denoiser_priors.config_files import merge, read_yaml
 from denoiser_priors.errors import ConfigError
 
 ARCHITECTURES = ("dncnn", "rcnn", "unet", "densenet")
@@ -258,7 +259,7 @@ class Config(Model):
     def _check_dataset(self, where: str, dataset: str) -> None:
         known = [*known_datasets(), *self.datasets]
         if dataset not in known:
-            raise ValueError(f"{where}: unknown dataset {dataset!r}{_nearest(dataset, known)}")
+            raise ValueError(f"{where}: unknown dataset {dataset!r}{nearest(dataset, known)}")
 
     def denoisers_by_name(self) -> dict[str, Denoiser]:
         """All denoisers that the configuration declares, complete with their recipes, in a fixed order."""
@@ -293,7 +294,7 @@ class Config(Model):
         specs = self.denoisers_by_name()
         if name not in specs:
             raise ConfigError(
-                f"unknown denoiser {name!r}{_nearest(name, specs)}; `denoiser-priors list denoisers` shows all"
+                f"unknown denoiser {name!r}{nearest(name, specs)}; `denoiser-priors list denoisers` shows all"
             )
         return specs[name]
 
@@ -304,7 +305,7 @@ def _complete(name: str, **keys: Any) -> Denoiser:
     try:
         keys["training"] = Training(**{**recipe["training"], **keys["training"]})
     except ValidationError as error:
-        lines = [f"training.{line}" for line in _messages(error)]
+        lines = [f"training.{line}" for line in messages(error, Training)]
         raise ValueError(f"denoiser {name}: " + "; ".join(lines)) from error
     return Denoiser(name=name, **keys)
 
@@ -340,122 +341,10 @@ def load_config(paths: Sequence[str | Path] = (), overrides: Mapping[str, Any] |
     if overrides:
         layers.append(("configuration", overrides))
     base = Config().model_dump(mode="json") if layers else {}
-    _merge(merged, base)
+    merge(merged, base)
     for _, layer in layers:
-        _merge(merged, layer)
+        merge(merged, layer)
     try:
         return Config.model_validate(merged)
     except ValidationError as error:
-        raise ConfigError(_explain(error, layers)) from None
-
-
-def read_yaml(path: str | Path) -> dict[str, Any]:
-    """A YAML mapping from a file, refusing duplicate keys.
-
-    Raises:
-        ConfigError: no such file, not YAML, not a mapping, or a key given twice; names the file and line.
-    """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise ConfigError(f"{path}: cannot be read ({reason})") from None
-    try:
-        content = yaml.load(text, Loader=_UniqueKeys)
-    except (yaml.YAMLError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "too deeply nested or malformed"
-        raise ConfigError(f"{path}{where}: not valid YAML: {problem}") from None
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path}: expected keys with values, as in config/config.yaml, not {type(content).__name__}")
-    return content
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, (str, int, float, bool)):
-                raise yaml.constructor.ConstructorError(None, None, "a key must be plain text", key_node.start_mark)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} given twice", key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-def _merge(base: dict, layer: Mapping) -> None:
-    for key, value in layer.items():
-        if isinstance(value, Mapping):
-            below = base.get(key)
-            base[key] = dict(below) if isinstance(below, Mapping) else {}
-            _merge(base[key], value)
-        else:
-            base[key] = value
-
-
-def _nearest(name: Any, known: Sequence[str] | Mapping[str, Any]) -> str:
-    """A suggestion to append to a message, or nothing."""
-    near = difflib.get_close_matches(str(name), [str(k) for k in known], n=2, cutoff=0.6)
-    return f"; did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
-
-
-def _keys_at(location: Sequence[Any]) -> list[str]:
-    """Keys allowed at a location of the model, for suggestions."""
-    model: Any = Config
-    for part in location:
-        fields = getattr(model, "model_fields", None)
-        annotation = fields[part].annotation if fields and part in fields else None
-        candidates = [annotation, *getattr(annotation, "__args__", ())] if annotation is not None else [model]
-        flat = [c for cand in candidates for c in (cand, *getattr(cand, "__args__", ()))]
-        model = next((c for c in flat if isinstance(c, type) and issubclass(c, BaseModel)), model)
-    return list(getattr(model, "model_fields", {}))
-
-
-def _distinct(error: ValidationError) -> list[Any]:
-    """The errors, less those that only follow from an error inside the same value."""
-    items = error.errors()
-    inside = [item["loc"] for item in items]
-    return [
-        i for i in items if not any(len(loc) > len(i["loc"]) and loc[: len(i["loc"])] == i["loc"] for loc in inside)
-    ]
-
-
-def _messages(error: ValidationError) -> list[str]:
-    lines = []
-    for item in _distinct(error):
-        location = [part for part in item["loc"] if part not in ("Family", "Entry")]
-        path = ".".join(str(part) for part in location)
-        if item["type"] == "extra_forbidden":
-            known = list(Training.model_fields) if error.title == "Training" else _keys_at(location[:-1])
-            line = f"{path}: unknown key{_nearest(location[-1], known)}"
-            if "did you mean" not in line:
-                line += f"; known here: {', '.join(known)}"
-        else:
-            message = item["msg"].removeprefix("Value error, ")
-            got = "" if isinstance(item["input"], (dict, BaseModel)) else f" (got {item['input']!r})"
-            line = f"{path}: {message}{got}" if path else message
-        lines.append(line)
-    return lines
-
-
-def _explain(error: ValidationError, layers: Sequence[tuple[str, Mapping]]) -> str:
-    lines = []
-    for item, line in zip(_distinct(error), _messages(error), strict=True):
-        source = next((name for name, layer in reversed(layers) if _mentions(layer, item["loc"])), None)
-        lines.append(f"{source or (layers[-1][0] if layers else 'configuration')}: {line}")
-    head = "the configuration has an error:" if len(lines) == 1 else f"the configuration has {len(lines)} errors:"
-    return "\n  ".join([head, *lines])
-
-
-def _mentions(layer: Any, location: Sequence[Any]) -> bool:
-    found = False
-    for part in location:
-        if isinstance(layer, Mapping) and part in layer:
-            layer, found = layer[part], True
-        else:
-            break
-    return found
+        raise ConfigError(explain(error, Config, layers)) from None

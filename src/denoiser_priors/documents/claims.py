@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 REPRODUCED, NOT_REPRODUCED, NOT_TESTED = "reproduced", "not reproduced", "not tested"
 
+SMALL_RECIPES = ("quick", "smoke")
+
 COLUMNS = (
     "claim",
     "document",
@@ -97,12 +99,13 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a claim came out; `reason` says why where it was not tested."""
+    """How a claim came out; `reason` says why it was not tested, `recipes` how the networks that decided were made."""
 
     claim: Claim
     status: str
     reason: str = ""
     measurement: Measurement | None = None
+    recipes: tuple[str, ...] = ()
 
 
 def parse(document: str, entry: dict[str, Any]) -> Claim:
@@ -150,10 +153,11 @@ def decide(claim: Claim, results: Path, recipes: dict[str, str]) -> Verdict:
         found = registry.measure(claim.document, claim.measure)(results, **claim.arguments)
     except NotTested as reason:
         return Verdict(claim, NOT_TESTED, str(reason))
-    others = {recipes.get(name, "unknown") for name in found.denoisers} - set(claim.recipes)
-    if others:
+    used = {recipes.get(name, "unknown") for name in found.denoisers}
+    if others := used - set(claim.recipes):
         return Verdict(claim, NOT_TESTED, _unsuitable(claim, others), found)
-    return Verdict(claim, REPRODUCED if claim.criterion.holds(found.value) else NOT_REPRODUCED, "", found)
+    status = REPRODUCED if claim.criterion.holds(found.value) else NOT_REPRODUCED
+    return Verdict(claim, status, "", found, tuple(sorted(used)))
 
 
 def _unsuitable(claim: Claim, recipes: Iterable[str]) -> str:
@@ -229,13 +233,24 @@ def scorecard_csv(decided: Sequence[Verdict], preset: str) -> str:
 
 
 def scorecard_page(decided: Sequence[Verdict], preset: str) -> str:
-    """The scorecard in Markdown: how many claims of each kind, then a table and the details."""
+    """The scorecard in Markdown: how many claims of each kind, then a table and the details.
+
+    Where small networks decided, it says so: a claim that they do not reproduce may still hold for the document's.
+    """
     counts = {status: sum(v.status == status for v in decided) for status in (REPRODUCED, NOT_REPRODUCED, NOT_TESTED)}
     lines = [
         "# Scorecard",
         "",
         f"Preset {preset}: {', '.join(f'{count} {status}' for status, count in counts.items())}.",
     ]
+    small = sorted({recipe for verdict in decided for recipe in verdict.recipes} & set(SMALL_RECIPES))
+    if small:
+        lines += [
+            "",
+            f"Networks of the recipe {' and '.join(small)} are small and were trained for a minute or so. Where one of "
+            "them decided, `not reproduced` speaks of such a network, not of the document's; the preset `released` "
+            "tests the authors' own weights.",
+        ]
     for document in dict.fromkeys(verdict.claim.document for verdict in decided):
         own = [verdict for verdict in decided if verdict.claim.document == document]
         lines += ["", f"## {document}", "", "| claim | statement | document | ours | criterion | result | shown in |"]

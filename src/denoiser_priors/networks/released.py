@@ -165,7 +165,13 @@ def convert(
         tensors, unused = _renamed(state, patterns[found_architecture], path)
     zoo.assign_checked(model, tensors, path)
     if unused:
-        _LOG.info("%s: %d tensors that the network does not use were dropped: %s", path, len(unused), ", ".join(unused))
+        kinds = sorted({name.rsplit(".", 1)[-1] for name in unused})
+        _LOG.info(
+            "%s: dropped %d tensors of batch norm that the network does not use: %s",
+            path,
+            len(unused),
+            ", ".join(kinds),
+        )
     model.metadata = {
         "architecture": found_architecture,
         "bias": found_bias,
