@@ -282,3 +282,8 @@ def test_error_of_the_denoiser_names_the_file(project, tmp_path):
     with pytest.raises(ResultError, match=r"p1\.png: the denoiser gives values that are not finite"):
         denoise_file(project[1] / "p1.png", tmp_path / "out.png", lambda x: x / 0)
     assert not (tmp_path / "out.png").exists()
+
+
+def test_an_unknown_dataset_shows_before_the_network_is_looked_for():
+    with pytest.raises(DataError, match="Did you mean 'embedded'"):
+        evaluate("dncnn-bf-0to10", dataset="embeded", sigma=10)

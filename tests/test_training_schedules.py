@@ -96,6 +96,14 @@ def test_spikes_are_forgiven_and_lasting_growth_is_not():
         losses.add(2 * WINDOW - 1, 5.0)
 
 
+def test_growth_from_the_first_step_on_is_a_divergence():
+    losses = Losses()
+    for step in range(WINDOW - 1):
+        losses.add(step, 0.001 if step == 0 else 1e20)
+    with pytest.raises(Diverged, match="grown"):
+        losses.add(WINDOW - 1, 1e20)
+
+
 def test_a_bad_start_is_not_a_divergence():
     losses = Losses()
     for step in range(3 * WINDOW):

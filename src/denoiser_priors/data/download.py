@@ -140,10 +140,12 @@ def _remove_stale(dataset: Dataset, folder: Path) -> None:
 def _check(source: Source, row: FileRow, path: Path) -> None:
     size = path.stat().st_size
     if size != row.bytes:
-        raise SourceFailure(source.label, f"wrong size: expected {row.bytes:,} bytes, got {size:,}; deleted", lied=True)
+        raise SourceFailure(
+            source.label, f"wrong size: expected {row.bytes:,} bytes, got {size:,}; the copy was deleted", lied=True
+        )
     digest = files.sha256(path)
     if digest != row.sha256:
-        reason = f"wrong checksum: expected SHA-256 {row.sha256}, got {digest}; deleted"
+        reason = f"wrong checksum: expected SHA-256 {row.sha256}, got {digest}; the copy was deleted"
         raise SourceFailure(source.label, reason, lied=True)
 
 
@@ -163,7 +165,7 @@ def _place(source: Source, row: FileRow, target: Path) -> None:
             convert(served, temporary)
             found = content(temporary)
         if found != row.content_sha256:
-            reason = f"wrong content: expected {row.content_sha256}, got {found}; deleted"
+            reason = f"wrong content: expected {row.content_sha256}, got {found}; the copy was deleted"
             raise SourceFailure(source.label, reason, lied=True)
 
 
@@ -216,7 +218,7 @@ def _fetch_all(
     def one(path: str) -> str:
         target = folder / path
         if target.exists():
-            _log.warning("%s: not what the table of downloads says; deleted, fetching it again", target)
+            _log.warning("%s: not what the table of downloads says; deleted it, fetching it again", target)
             _remove(target)
         kind = _obtain(dataset, dataset.files[path], target, session)
         shown.finish(path)

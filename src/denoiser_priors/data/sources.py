@@ -151,7 +151,9 @@ class Session:
                 received += len(chunk)
                 self.received(len(chunk))
                 if received > row.bytes:
-                    raise SourceFailure(row.url, f"larger than the expected {row.bytes:,} bytes; deleted", lied=True)
+                    raise SourceFailure(
+                        row.url, f"larger than the expected {row.bytes:,} bytes; the copy was deleted", lied=True
+                    )
                 seconds = time.monotonic() - started
                 if seconds > READ_SECONDS and received - have < MIN_BYTES_PER_SECOND * seconds:
                     self._dead.setdefault(urlsplit(row.url).netloc, "too slow")

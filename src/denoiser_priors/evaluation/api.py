@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from denoiser_priors.config import Config, working_config
-from denoiser_priors.data import download
+from denoiser_priors.data import download, registry
 from denoiser_priors.data.images import Image, load_images, read_folder, read_image
 from denoiser_priors.errors import ConfigError, DataError, ResultError
 from denoiser_priors.evaluation.apply import apply, evaluating, match_channels
@@ -84,6 +84,8 @@ def evaluate(
     sigmas = check_noise(np.atleast_1d(sigma), noise, draws)
     protocol = get_protocol(protocol)
     config = _config(config)
+    if dataset is not None and dataset not in config.datasets:
+        registry.dataset(dataset)
     network, label = _resolve(denoiser, config, device)
     channels = getattr(network, "channels", None)
     dataset, loaded = _images(dataset, images, channels, limit, config)

@@ -24,7 +24,8 @@ class Losses:
     """Losses of the steps so far: mean squared errors of images in [0, 1].
 
     Training has diverged when a loss is not finite, or when the median of a window of 100 steps is both above 1, the
-    error of answering black to everything, and ten times that of the best window before: single spikes do not count.
+    error of answering black to everything, and ten times that of the best window before (of the very first loss, for
+    the first window): single spikes do not count.
     """
 
     def __init__(self) -> None:
@@ -41,6 +42,8 @@ class Losses:
         """
         if not math.isfinite(loss):
             raise Diverged(step, f"the loss is {loss}")
+        if math.isinf(self._lowest):
+            self._lowest = loss
         self.total += loss
         self.count += 1
         self._display.append(loss)
