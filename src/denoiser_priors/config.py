@@ -27,6 +27,9 @@ DOCUMENTS = ("bias_free", "implicit_prior", "stochastic_denoising", "mean_shift"
 
 DEFAULT_FILE = Path("config/config.yaml")
 
+LARGEST_BLUR = 20.0
+"""Pixels. Training patches are cut with a margin of four times the blur on each side."""
+
 _PACKAGE = Path(__file__).parent
 
 
@@ -64,11 +67,43 @@ NoiseRange = Annotated[
         }
     ),
 ]
+
+
+def _check_blur_range(value: tuple[float, float]) -> tuple[float, float]:
+    low, high = value
+    if low < 0 or high < 0:
+        raise ValueError(f"a blur range cannot be negative: [{low:g}, {high:g}]")
+    if low > high:
+        raise ValueError(f"a blur range goes from low to high: [{low:g}, {high:g}] is reversed")
+    if high > LARGEST_BLUR:
+        raise ValueError(f"blur is in pixels, at most {LARGEST_BLUR:g}: {high:g} is too large")
+    return value
+
+
+BlurRange = Annotated[
+    tuple[float, float],
+    BeforeValidator(_noise_range),
+    AfterValidator(_check_blur_range),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "minimum": 0, "maximum": LARGEST_BLUR},
+                {
+                    "type": "array",
+                    "items": {"type": "number", "minimum": 0, "maximum": LARGEST_BLUR},
+                    "minItems": 2,
+                    "maxItems": 2,
+                },
+            ]
+        }
+    ),
+]
 Architecture = Literal["dncnn", "rcnn", "unet", "densenet"]
 Recipe = Literal["paper", "released", "quick", "smoke"]
 Noise = Literal["gaussian", "uniform"]
 Channels = Literal[1, 3]
 Sigma = Annotated[float, Field(ge=0, le=255)]
+Blur = Annotated[float, Field(ge=0, le=LARGEST_BLUR)]
 
 
 class Model(BaseModel):
@@ -114,6 +149,7 @@ class Denoiser(Model):
     bias: bool
     noise_range: tuple[float, float]
     noise: Noise = "gaussian"
+    blur_range: tuple[float, float] = (0, 0)
     dataset: str
     validation: str | None = None
     channels: Channels = 1
@@ -135,6 +171,9 @@ class Entry(Model):
         (0, 55), description="noise levels of training, [0, 255] scale: [low, high] or high"
     )
     noise: Noise = Field("gaussian", description="training noise: gaussian, or uniform of the same standard deviation")
+    blur_range: BlurRange = Field(
+        (0, 0), description="Gaussian blur before the noise, standard deviation in pixels: [low, high] or high; 0: none"
+    )
     dataset: str = Field("embedded", description="training images: a dataset, or a name under `datasets`")
     validation: str | None = Field(None, description="images that validate training; null: crops of training images")
     channels: Channels = Field(1, description="1 (gray) or 3 (colour)")
@@ -166,6 +205,9 @@ class Family(Model):
     )
     bias: tuple[bool, ...] = Field((False, True), min_length=1, description="which twins: bias-free, biased, or both")
     noise: Noise = Field("gaussian", description="training noise")
+    blur_range: BlurRange = Field(
+        (0, 0), description="Gaussian blur before the noise, standard deviation in pixels: [low, high] or high; 0: none"
+    )
     dataset: str = Field("embedded", description="training images")
     validation: str | None = Field(None, description="images that validate training; null: crops of training images")
     channels: Channels = Field(1, description="1 (gray) or 3 (colour)")
@@ -199,6 +241,29 @@ class ExampleImage(Model):
     sigma_test: Sigma = Field(90, description="noise level of the test image, [0, 255] scale")
 
 
+class Restoration(Model):
+    """Figure 20: images that are blurred and noisy, inside and outside of the training ranges."""
+
+    sigma: tuple[Sigma, ...] = Field(
+        (10, 25, 40, 55, 70, 85, 100), min_length=1, description="noise levels, [0, 255] scale"
+    )
+    blur: tuple[Blur, ...] = Field(
+        (0, 1, 2, 3, 4, 5, 6), min_length=1, description="standard deviations of the Gaussian blur, pixels"
+    )
+    slice: Blur = Field(2, description="blur at which curves over the noise level are drawn; one of `blur`")
+    images: Annotated[int, Field(ge=1)] | None = Field(4, description="first so many test images; null: all")
+    side: Annotated[int, Field(ge=16)] | None = Field(
+        128, description="centre of each that is restored, pixels; null: all of it"
+    )
+
+    @model_validator(mode="after")
+    def _sliced(self) -> Restoration:
+        if self.slice not in self.blur:
+            levels = ", ".join(f"{blur:g}" for blur in self.blur)
+            raise ValueError(f"slice: {self.slice:g} is not one of the blurs that are tested ({levels})")
+        return self
+
+
 class BiasFree(Model):
     """Mohan, Kadkhodaie, Simoncelli, Fernandez-Granda 2020."""
 
@@ -213,6 +278,7 @@ class BiasFree(Model):
     draws: Annotated[int, Field(ge=1)] = Field(1, description="noise draws of every image and level")
     lpips: bool = Field(True, description="measure LPIPS too (about a quarter more time)")
     figure_02: ExampleImage = Field(ExampleImage(), description="the example of figure 2 (networks trained on [0, 10])")
+    figure_20: Restoration = Field(Restoration(), description="restoration of blurred and noisy images, figure 20")
 
 
 class Config(Model):
@@ -232,10 +298,17 @@ class Config(Model):
             "rcnn": Family(ranges=(10, 55)),
             "unet": Family(ranges=(10, 55)),
             "densenet": Family(ranges=(10, 55)),
+            "dncnn-uniform": Family(architecture="dncnn", ranges=(10,), noise="uniform"),
         },
         description="blocks of denoisers, named FAMILY-bf-LOWtoHIGH (bias-free) and FAMILY-cnn-LOWtoHIGH (biased)",
     )
-    denoisers: dict[str, Entry | None] = Field({}, description="single denoisers, by name")
+    denoisers: dict[str, Entry | None] = Field(
+        {
+            "dncnn-bf-blur": Entry(architecture="dncnn", bias=False, noise_range=(0, 55), blur_range=(0, 4)),
+            "dncnn-cnn-blur": Entry(architecture="dncnn", bias=True, noise_range=(0, 55), blur_range=(0, 4)),
+        },
+        description="single denoisers, by name; null removes one",
+    )
     bias_free: BiasFree = Field(BiasFree(), description="experiments of the document bias_free")
 
     @model_validator(mode="after")

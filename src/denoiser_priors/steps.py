@@ -34,6 +34,7 @@ def show_list(options: Namespace) -> None:
             state = "ready" if weights_path(config, name).is_file() else "-"
             bias = "biased" if spec.bias else "bias-free"
             kind = f"{low:g}-{high:g}" + (" uniform" if spec.noise == "uniform" else "")
+            kind += " blur {:g}-{:g}".format(*spec.blur_range) if any(spec.blur_range) else ""
             rows.append((name, spec.architecture, bias, kind, str(spec.channels), spec.source, spec.recipe, state))
     elif options.what == "datasets":
         from denoiser_priors.data import registry
