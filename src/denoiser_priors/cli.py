@@ -123,6 +123,8 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("compute", steps.compute, "run one experiment of a document (a step of the workflow)")
     sub.add_argument("document")
     sub.add_argument("experiment")
+    sub.add_argument("--denoiser", metavar="NAME", help="of an experiment that is run for each denoiser, one of them")
+    sub.add_argument("--part", metavar="K", type=int, help="of an experiment in parts, one of them (counted from 0)")
     sub.add_argument("--out", metavar="FILE", type=Path, nargs="+", required=True)
     _mirror(sub)
     _compute(sub)

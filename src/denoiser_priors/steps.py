@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -224,7 +225,15 @@ def compute(options: Namespace) -> None:
     config = configuration(options)
     _set_threads(options)
     experiment = documents.experiment(options.document, options.experiment)
-    inputs = experiment(config, *options.out)
+    chosen = {key: getattr(options, key) for key in ("denoiser", "part")}
+    chosen = {key: value for key, value in chosen.items() if value is not None}
+    try:
+        inspect.signature(experiment).bind(config, *options.out, **chosen)
+    except TypeError as error:
+        raise ConfigError(
+            f"{options.experiment} of {options.document} is not run that way ({error}): see --out, --denoiser and --part"
+        ) from None
+    inputs = experiment(config, *options.out, **chosen)
     block = getattr(config, options.document).model_dump(mode="json")
     write_provenance(options.out, config=block, inputs=inputs or (), watch=watch, device=options.device)
 
