@@ -226,3 +226,27 @@ def test_reading_the_configuration_imports_no_heavy_package():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_bad_blur_ranges_are_refused():
+    assert "cannot be negative" in explain(families={"dncnn": {"blur_range": [-1, 4]}})
+    assert "reversed" in explain(denoisers={"dncnn-bf-blur": {"blur_range": [4, 1]}})
+    assert "too large" in explain(denoisers={"x": {"architecture": "dncnn", "blur_range": 255}})
+    assert load_config(overrides={"families": {"dncnn": {"blur_range": 3}}}).denoiser("dncnn-bf-0to10").blur_range == (
+        0,
+        3,
+    )
+
+
+def test_another_recipe_is_taken_as_it_is():
+    assert load_config().denoiser("dncnn-bf-blur").training.epochs == 6
+    for recipe in ("paper", "quick"):
+        spec = load_config(overrides={"denoisers": {"dncnn-bf-blur": {"recipe": recipe}}}).denoiser("dncnn-bf-blur")
+        assert spec.training.epochs == recipes()["dncnn"][recipe]["training"]["epochs"]
+    own = {"dncnn-uniform": {"recipe": "smoke", "training": {"lr": 0.5}}}
+    spec = load_config(overrides={"families": own}).denoiser("dncnn-uniform-bf-0to10")
+    assert (spec.training.lr, spec.training.epochs) == (0.5, recipes()["dncnn"]["smoke"]["training"]["epochs"])
+
+
+def test_the_slice_of_figure_20_must_be_measured():
+    assert "slice: 2 is not one of" in explain(bias_free={"figure_20": {"blur": [0, 1, 4]}})

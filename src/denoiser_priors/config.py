@@ -245,7 +245,7 @@ class Restoration(Model):
     """Figure 20: images that are blurred and noisy, inside and outside of the training ranges."""
 
     sigma: tuple[Sigma, ...] = Field(
-        (10, 25, 40, 55, 70, 85, 100), min_length=1, description="noise levels, [0, 255] scale"
+        (10, 25, 40, 55, 70, 100, 130, 160), min_length=1, description="noise levels, [0, 255] scale"
     )
     blur: tuple[Blur, ...] = Field(
         (0, 1, 2, 3, 4, 5, 6), min_length=1, description="standard deviations of the Gaussian blur, pixels"
@@ -375,14 +375,16 @@ class Config(Model):
             "rcnn": Family(ranges=(10, 55)),
             "unet": Family(ranges=(10, 55)),
             "densenet": Family(ranges=(10, 55)),
-            "dncnn-uniform": Family(architecture="dncnn", ranges=(10,), noise="uniform"),
+            "dncnn-uniform": Family(architecture="dncnn", ranges=(10,), noise="uniform", training={"epochs": 6}),
         },
         description="blocks of denoisers, named FAMILY-bf-LOWtoHIGH (bias-free) and FAMILY-cnn-LOWtoHIGH (biased)",
     )
     denoisers: dict[str, Entry | None] = Field(
         {
-            "dncnn-bf-blur": Entry(architecture="dncnn", bias=False, noise_range=(0, 55), blur_range=(0, 4)),
-            "dncnn-cnn-blur": Entry(architecture="dncnn", bias=True, noise_range=(0, 55), blur_range=(0, 4)),
+            f"dncnn-{kind}-blur": Entry(
+                architecture="dncnn", bias=bias, noise_range=(0, 55), blur_range=(0, 4), training={"epochs": 6}
+            )
+            for kind, bias in (("bf", False), ("cnn", True))
         },
         description="single denoisers, by name; null removes one",
     )
@@ -480,7 +482,8 @@ def working_config(paths: Sequence[str | Path] = ()) -> Config:
 def load_config(paths: Sequence[str | Path] = (), overrides: Mapping[str, Any] | None = None) -> Config:
     """The default preset with the files `paths` and then `overrides` laid over it.
 
-    A mapping in an overlay is merged into the one below it; any other value replaces what was there.
+    A mapping in an overlay is merged into the one below it; any other value replaces what was there. Where an
+    overlay gives a family or a denoiser its recipe, what the layers below changed about theirs is dropped.
 
     Raises:
         ConfigError: all that is wrong at once: for each, the file, the path of the key, and what was expected.
@@ -492,6 +495,7 @@ def load_config(paths: Sequence[str | Path] = (), overrides: Mapping[str, Any] |
     base = Config().model_dump(mode="json") if layers else {}
     _merge(merged, base)
     for _, layer in layers:
+        _follow_recipes(merged, layer)
         _merge(merged, layer)
     try:
         return Config.model_validate(merged)
@@ -535,6 +539,16 @@ class _UniqueKeys(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(None, None, f"key {key!r} given twice", key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep)
+
+
+def _follow_recipes(base: dict, layer: Mapping) -> None:
+    """Drop sizes and training settings that amend a recipe which `layer` replaces."""
+    for section in ("families", "denoisers"):
+        below, above = base.get(section), layer.get(section)
+        if isinstance(below, dict) and isinstance(above, Mapping):
+            for name, entry in above.items():
+                if isinstance(entry, Mapping) and "recipe" in entry and isinstance(below.get(name), dict):
+                    below[name].update(network={}, training={})
 
 
 def _merge(base: dict, layer: Mapping) -> None:
