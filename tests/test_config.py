@@ -246,7 +246,3 @@ def test_another_recipe_is_taken_as_it_is():
     own = {"dncnn-uniform": {"recipe": "smoke", "training": {"lr": 0.5}}}
     spec = load_config(overrides={"families": own}).denoiser("dncnn-uniform-bf-0to10")
     assert (spec.training.lr, spec.training.epochs) == (0.5, recipes()["dncnn"]["smoke"]["training"]["epochs"])
-
-
-def test_the_slice_of_figure_20_must_be_measured():
-    assert "slice: 2 is not one of" in explain(bias_free={"figure_20": {"blur": [0, 1, 4]}})

@@ -248,20 +248,14 @@ class Restoration(Model):
         (10, 25, 40, 55, 70, 100, 130, 160), min_length=1, description="noise levels, [0, 255] scale"
     )
     blur: tuple[Blur, ...] = Field(
-        (0, 1, 2, 3, 4, 5, 6), min_length=1, description="standard deviations of the Gaussian blur, pixels"
+        (0, 1, 2, 3, 4, 5, 6),
+        min_length=1,
+        description="standard deviations of the blur, pixels; curves are drawn at 2",
     )
-    slice: Blur = Field(2, description="blur at which curves over the noise level are drawn; one of `blur`")
     images: Annotated[int, Field(ge=1)] | None = Field(4, description="first so many test images; null: all")
     side: Annotated[int, Field(ge=16)] | None = Field(
         128, description="centre of each that is restored, pixels; null: all of it"
     )
-
-    @model_validator(mode="after")
-    def _sliced(self) -> Restoration:
-        if self.slice not in self.blur:
-            levels = ", ".join(f"{blur:g}" for blur in self.blur)
-            raise ValueError(f"slice: {self.slice:g} is not one of the blurs that are tested ({levels})")
-        return self
 
 
 class BiasAnalysis(Model):

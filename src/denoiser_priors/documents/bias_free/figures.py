@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from denoiser_priors.documents import style
+from denoiser_priors.documents.bias_free import figures_restoration
 from denoiser_priors.documents.bias_free.reference import TRAINED, released_quality
 from denoiser_priors.documents.bias_free.tables import unclipped_psnr
 from denoiser_priors.errors import ResultError
@@ -139,6 +140,11 @@ def figure_19(results: Path) -> Figure:
     return _grid(results, PSNR, noise="uniform")
 
 
+def figure_bf20(results: Path) -> Figure:
+    """PSNR under uniform noise, DnCNN trained on uniform noise: what Section 7 says and the document does not show."""
+    return _grid(results, PSNR, architectures=["dncnn"], noise="uniform", trained_on="uniform")
+
+
 FIGURES: dict[str, Callable[[Path], Figure]] = {
     "figure_02": figure_02,
     "figure_03": figure_03,
@@ -147,6 +153,8 @@ FIGURES: dict[str, Callable[[Path], Figure]] = {
     "figure_12_lpips": figure_12_lpips,
     "figure_18": figure_18,
     "figure_19": figure_19,
+    "figure_bf20": figure_bf20,
+    **figures_restoration.FIGURES,
 }
 
 
@@ -156,12 +164,13 @@ def _grid(
     *,
     architectures: Sequence[str] = tuple(ARCHITECTURES),
     noise: str = "gaussian",
+    trained_on: str = "gaussian",
     slopes: pd.Series | None = None,
 ) -> Figure:
-    """Panels of architectures (rows) by training ranges (columns); the networks are those trained on Gaussian noise."""
+    """Panels of architectures (rows) by training ranges (columns), for networks trained on one kind of noise."""
     path = results / "bias_free" / "table_quality_summary.csv"
     table = read_csv(path, ["denoiser", *TRAINED, "trained_on", "noise", "sigma", curves.x, curves.y, "preset"])
-    declared = table[table["trained_on"] == "gaussian"]
+    declared = table[table["trained_on"] == trained_on]
     ranges = sorted({*zip(declared["noise_low"], declared["noise_high"], strict=True)}, key=lambda r: (r[1], r[0]))
     table = declared[(declared["noise"] == noise) & np.isfinite(declared[curves.x]) & declared[curves.y].notna()]
     rows, columns = len(architectures), max(1, len(ranges))
