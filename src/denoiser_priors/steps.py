@@ -231,7 +231,7 @@ def compute(options: Namespace) -> None:
         inspect.signature(experiment).bind(config, *options.out, **chosen)
     except TypeError as error:
         raise ConfigError(
-            f"{options.experiment} of {options.document} is not run that way ({error}): see --out, --denoiser and --part"
+            f"{options.document} {options.experiment}: not run that way ({error}); see --out, --denoiser and --part"
         ) from None
     inputs = experiment(config, *options.out, **chosen)
     block = getattr(config, options.document).model_dump(mode="json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -201,7 +202,10 @@ def test_images(config: Config) -> list[Image]:
     from denoiser_priors.data.images import load_images
 
     settings = config.bias_free
-    return load_images(settings.dataset, config.paths.data, split="test", limit=settings.limit, folders=config.datasets)
+    where = {"split": "test", "limit": settings.limit, "folders": config.datasets}
+    images = load_images(settings.dataset, config.paths.data, **where)
+    # Arrays that cannot be written to make torch warn.
+    return [dataclasses.replace(image, pixels=image.pixels.copy()) for image in images]
 
 
 def structured_crop(images: Sequence[Image], index: int, size: int) -> tuple[str, Tensor]:

@@ -14,7 +14,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from denoiser_priors.documents import style
-from denoiser_priors.documents.bias_free import figures_restoration
+from denoiser_priors.documents.bias_free import figures_analysis, figures_filters, figures_restoration
+from denoiser_priors.documents.bias_free.labels import ARCHITECTURES
 from denoiser_priors.documents.bias_free.reference import TRAINED, released_quality
 from denoiser_priors.documents.bias_free.tables import unclipped_psnr
 from denoiser_priors.errors import ResultError
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-ARCHITECTURES = {"dncnn": "DnCNN", "rcnn": "recurrent CNN", "unet": "UNet", "densenet": "DenseNet"}
 SIGMA = style.SIGMA
 _TWINS = ((True, style.BIASED, "s", "with bias"), (False, style.BIAS_FREE, "o", "bias-free"))
 
@@ -145,7 +145,9 @@ def figure_bf20(results: Path) -> Figure:
     return _grid(results, PSNR, architectures=["dncnn"], noise="uniform", trained_on="uniform")
 
 
-FIGURES: dict[str, Callable[[Path], Figure]] = {
+_ALL: dict[str, Callable[[Path], Figure]] = {
+    **figures_analysis.FIGURES,
+    **figures_filters.FIGURES,
     "figure_02": figure_02,
     "figure_03": figure_03,
     "figure_11": figure_11,
@@ -156,6 +158,9 @@ FIGURES: dict[str, Callable[[Path], Figure]] = {
     "figure_bf20": figure_bf20,
     **figures_restoration.FIGURES,
 }
+
+FIGURES = dict(sorted(_ALL.items()))
+"""In the order of the document."""
 
 
 def _grid(
