@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from denoiser_priors.documents import style
-from denoiser_priors.documents.bias_free.measures_restoration import lead, read_restoration
+from denoiser_priors.documents.bias_free.tables_restoration import lead, read_restoration
 from denoiser_priors.errors import ResultError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def _map(axes: Axes, table: pd.DataFrame) -> None:
     image = axes.imshow(gaps.to_numpy(), cmap=_COLOURS, vmin=-largest, vmax=largest, origin="lower", aspect="auto")
     for (i, j), value in np.ndenumerate(gaps.to_numpy()):
         dark = abs(value) > 0.65 * largest
-        axes.text(j, i, f"{value:+.1f}", ha="center", va="center", fontsize=6, color="white" if dark else "black")
+        axes.text(j, i, _signed(value), ha="center", va="center", fontsize=6, color="white" if dark else "black")
     axes.set_xticks(range(gaps.shape[1]), [f"{sigma:g}" for sigma in gaps.columns])
     axes.set_yticks(range(gaps.shape[0]), [f"{blur:g}" for blur in gaps.index])
     axes.tick_params(length=0)
@@ -61,11 +61,17 @@ def _map(axes: Axes, table: pd.DataFrame) -> None:
         frame = Rectangle(corner, np.ptp(across) + 1, np.ptp(upwards) + 1, fill=False, linewidth=1.8, clip_on=False)
         axes.add_patch(frame)
     axes.set_xlabel(f"noise level {style.SIGMA}, [0, 255] scale")
-    axes.set_ylabel("Gaussian blur, standard deviation, pixels")
+    axes.set_ylabel("standard deviation of the blur, pixels")
     axes.set_title("PSNR of BF-CNN minus PSNR of CNN")
     bar = axes.figure.colorbar(image, ax=axes, pad=0.02)
     bar.set_label("dB (blue: bias-free is better)")
     bar.outline.set_visible(False)
+
+
+def _signed(value: float) -> str:
+    """One decimal with its sign, and no sign for what rounds to zero."""
+    text = f"{value:+.1f}".replace("-", "\N{MINUS SIGN}")
+    return "0.0" if text[1:] == "0.0" else text
 
 
 def _slice(axes: Axes, table: pd.DataFrame) -> None:
@@ -98,7 +104,7 @@ def _legend(figure: Figure, table: pd.DataFrame) -> None:
         Line2D([], [], color=style.BIASED, marker="s", label="with bias"),
         Line2D([], [], color=style.NEUTRAL, linestyle=":", linewidth=0.9, label="blurred, noisy input"),
         Patch(color=style.SHADE, label="training range"),
-        Patch(facecolor="none", edgecolor="black", linewidth=1.5, label="training ranges"),
+        Patch(facecolor="none", edgecolor="black", linewidth=1.5, label="training ranges, map"),
     ]
     legend = figure.legend(
         handles=entries, title=title, loc="outside upper center", ncols=len(entries), frameon=False, title_fontsize=7

@@ -7,33 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from denoiser_priors.documents.bias_free.tables_restoration import lead, read_restoration
 from denoiser_priors.documents.claims import Measurement, NotTested
-from denoiser_priors.tables import read_csv
-
-_NEEDED = (
-    ["denoiser", "bias", "noise_low", "noise_high", "blur_low", "blur_high", "recipe", "preset", "dataset"]
-    + ["image", "sigma", "blur", "input_psnr", "psnr"]
-)  # fmt: skip
-
-
-def read_restoration(results: Path) -> pd.DataFrame:
-    """The table of the experiment, one row per (denoiser, image, sigma, blur).
-
-    Raises:
-        ResultError: it is missing, or a column of it is.
-    """
-    return read_csv(results / "bias_free" / "restoration.csv", _NEEDED)
-
-
-def lead(table: pd.DataFrame) -> pd.DataFrame:
-    """Mean PSNR over images of the bias-free network minus that of its biased twin, dB: a row per blur, pixels, and a
-    column per noise level, [0, 255] scale."""
-    means = table.pivot_table(index=["bias", "blur"], columns="sigma", values="psnr")
-    return means.loc[False] - means.loc[True]
 
 
 def restoration_gap(results: Path, *, outside: float) -> Measurement:
-    """The smallest lead in PSNR, dB, of the bias-free network at the largest noise level, over the blurs it was trained on.
+    """The smallest lead in PSNR, dB, of the bias-free network at the largest noise level, over the blurs of training.
 
     The level must be at least `outside` times the training maximum.
     """

@@ -10,6 +10,7 @@ import pandas as pd
 
 from denoiser_priors.config import Config
 from denoiser_priors.documents.bias_free import plan
+from denoiser_priors.documents.bias_free.tables_restoration import COLUMNS
 from denoiser_priors.errors import ResultError
 from denoiser_priors.noise import noise_field
 from denoiser_priors.tables import write_csv
@@ -18,26 +19,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from denoiser_priors.data.images import Image
-
-COLUMNS = (
-    "denoiser",
-    "architecture",
-    "bias",
-    "noise_low",
-    "noise_high",
-    "blur_low",
-    "blur_high",
-    "recipe",
-    "preset",
-    "dataset",
-    "image",
-    "sigma",
-    "blur",
-    "protocol",
-    "input_psnr",
-    "psnr",
-)
-"""One row per (denoiser, image, sigma, blur); noise on the [0, 255] scale, blur in pixels, PSNR in dB."""
 
 PROTOCOL = "bias_free"
 
