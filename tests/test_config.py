@@ -239,7 +239,7 @@ def test_bad_blur_ranges_are_refused():
 
 
 def test_another_recipe_is_taken_as_it_is():
-    assert load_config().denoiser("dncnn-bf-blur").training.epochs == 6
+    assert load_config().denoiser("dncnn-bf-blur").training.epochs == 15
     for recipe in ("paper", "quick"):
         spec = load_config(overrides={"denoisers": {"dncnn-bf-blur": {"recipe": recipe}}}).denoiser("dncnn-bf-blur")
         assert spec.training.epochs == recipes()["dncnn"][recipe]["training"]["epochs"]

@@ -245,7 +245,7 @@ class Restoration(Model):
     """Figure 20: images that are blurred and noisy, inside and outside of the training ranges."""
 
     sigma: tuple[Sigma, ...] = Field(
-        (10, 25, 40, 55, 70, 100, 130, 160), min_length=1, description="noise levels, [0, 255] scale"
+        (10, 25, 40, 55, 70, 100, 130, 160, 200), min_length=1, description="noise levels, [0, 255] scale"
     )
     blur: tuple[Blur, ...] = Field(
         (0, 1, 2, 3, 4, 5, 6),
@@ -287,7 +287,9 @@ class Subspaces(Model):
     )
     sigma_spectrum: Sigma = Field(50, description="noise level of singular values and vectors (figures 5 a b, 6, 17)")
     sigma_others: Sigma = Field(25, description="noise level of the other networks' singular vectors (figure 16)")
-    shown: Annotated[int, Field(ge=1)] = Field(2, description="patches whose singular vectors figure 6 shows")
+    shown: Annotated[int, Field(ge=1)] = Field(
+        2, description="patches, those of most structure, whose singular vectors figure 6 shows"
+    )
     shown_others: Annotated[int, Field(ge=1)] = Field(3, description="patches of each network in figure 16")
     memory_mb: Annotated[int, Field(ge=1)] = Field(512, description="memory that a Jacobian may take, MB")
 
@@ -369,14 +371,18 @@ class Config(Model):
             "rcnn": Family(ranges=(10, 55)),
             "unet": Family(ranges=(10, 55)),
             "densenet": Family(ranges=(10, 55)),
-            "dncnn-uniform": Family(architecture="dncnn", ranges=(10,), noise="uniform", training={"epochs": 6}),
+            "dncnn-uniform": Family(architecture="dncnn", ranges=(10,), noise="uniform", training={"epochs": 4}),
         },
         description="blocks of denoisers, named FAMILY-bf-LOWtoHIGH (bias-free) and FAMILY-cnn-LOWtoHIGH (biased)",
     )
     denoisers: dict[str, Entry | None] = Field(
         {
             f"dncnn-{kind}-blur": Entry(
-                architecture="dncnn", bias=bias, noise_range=(0, 55), blur_range=(0, 4), training={"epochs": 6}
+                architecture="dncnn",
+                bias=bias,
+                noise_range=(0, 55),
+                blur_range=(0, 4),
+                training={"patch": 32, "epochs": 15},
             )
             for kind, bias in (("bf", False), ("cnn", True))
         },
