@@ -49,7 +49,7 @@ def test_results_as_the_document_has_them_reproduce_every_claim(tmp_path):
     ("settings", "fail"),
     [
         ({"slope": 0.7}, {"BF01", "BF02"}),
-        ({"collapse": 1.0}, {"BF16", "BF17", "BF18", "BF19", "BF22"}),
+        ({"collapse": 1.0}, {"BF16", "BF17", "BF18", "BF19", "BF20", "BF21", "BF22"}),
         ({"uniform_loss": 2.0}, {"BF19-transfer"}),
         ({"rounding": 1e-3}, {"BF14"}),
         ({"rounding": math.nan}, {"BF14"}),
@@ -87,8 +87,9 @@ def test_a_loss_inside_the_range_is_seen(tmp_path):
 
 
 def test_networks_of_few_steps_leave_all_but_the_identity_untested(tmp_path):
-    families = {name: {"recipe": "smoke"} for name in ("dncnn", "rcnn", "unet", "densenet")}
-    found, _ = statuses(tmp_path, overrides={"families": families})
+    families = {name: {"recipe": "smoke"} for name in ("dncnn", "rcnn", "unet", "densenet", "dncnn-uniform")}
+    denoisers = {name: {"architecture": "dncnn", "recipe": "smoke"} for name in ("dncnn-bf-blur", "dncnn-cnn-blur")}
+    found, _ = statuses(tmp_path, overrides={"families": families, "denoisers": denoisers})
     assert those(found, REPRODUCED) == {"BF14"}
     assert those(found, NOT_REPRODUCED) == set()
     assert "smoke" in found["BF18"].reason
@@ -108,8 +109,9 @@ def test_a_configuration_with_fewer_networks_says_what_it_lacks(tmp_path):
 
 
 def test_a_configuration_of_one_network_is_scored(tmp_path):
-    families = {"dncnn": {"ranges": [100]}, **dict.fromkeys(("rcnn", "unet", "densenet"))}
-    found, _ = statuses(tmp_path, overrides={"families": families})
+    families = {"dncnn": {"ranges": [100]}, **dict.fromkeys(("rcnn", "unet", "densenet", "dncnn-uniform"))}
+    denoisers = dict.fromkeys(("dncnn-bf-blur", "dncnn-cnn-blur"))
+    found, _ = statuses(tmp_path, overrides={"families": families, "denoisers": denoisers})
     assert those(found, REPRODUCED) == {"BF01", "BF02", "BF14", "BF15-inside", "BF19-transfer"}
 
 
@@ -148,7 +150,7 @@ def test_scorecard_has_a_row_per_claim_and_says_how_it_was_decided(tmp_path):
     assert rows["BF22-quality"]["ours"] == ""
     assert all(row["why"] and row["stated"] for row in rows.values())
     text = page.read_text(encoding="utf-8")
-    assert "9 reproduced, 2 not reproduced, 1 not tested" in text
+    assert "13 reproduced, 2 not reproduced, 1 not tested" in text
     with pytest.raises(ResultError, match=r"\.txt"):
         claims.write_scorecard(config, [tmp_path / "scorecard.txt"])
 
