@@ -15,7 +15,7 @@ from matplotlib.patches import Patch
 
 from denoiser_priors.documents import style
 from denoiser_priors.documents.bias_free import figures_analysis, figures_filters, figures_restoration
-from denoiser_priors.documents.bias_free.labels import ARCHITECTURES
+from denoiser_priors.documents.bias_free.figures_labels import ARCHITECTURES
 from denoiser_priors.documents.bias_free.reference import TRAINED, released_quality
 from denoiser_priors.documents.bias_free.tables import unclipped_psnr
 from denoiser_priors.errors import ResultError

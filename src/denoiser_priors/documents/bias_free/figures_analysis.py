@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from denoiser_priors.documents import style
-from denoiser_priors.documents.bias_free import labels
+from denoiser_priors.documents.bias_free import figures_labels as labels
 from denoiser_priors.tables import read_csv
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def figure_07(results: Path) -> Figure:
     right.plot(mean.index, mean, color=style.BIAS_FREE, marker="o", label="mean")
     right.axhline(0.95, color=style.NEUTRAL, linestyle="--", linewidth=0.8, label="the document's 0.95")
     right.set(ylim=(min(0.8, 0.98 * nested["nestedness"].min()) if len(nested) else 0.8, 1.005))
-    right.set_ylabel(f"share of the axes inside that of {SIGMA} = {reference:g}")
+    right.set_ylabel(f"share of axes inside that of {SIGMA} = {reference:g}")
     right.set_title(f"nested subspaces, {nested['image'].nunique()} patches")
     right.legend(frameon=False, loc="lower left")
     for axes in (left, right):
@@ -159,7 +159,8 @@ def _norms(results: Path, architectures: Sequence[str]) -> Figure:
     limit = table["sigma"].max() * 1.03
     panels[0, 0].set(xlim=(0, limit), ylim=(0, None))
     figure.supxlabel(f"noise level {SIGMA}, [0, 255] scale", fontsize=8)
-    figure.supylabel("norm: root mean square per pixel, [0, 255] scale", fontsize=8)
+    line = " " if len(architectures) > 1 else "\n"
+    figure.supylabel(f"norm (root mean square),{line}[0, 255] scale", fontsize=8)
     entries = [
         Line2D([], [], color=colour, linestyle=line, marker=marker or None, label=name)
         for _, name, colour, line, marker in reversed(_NORMS)

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.patches import Rectangle
 
 from denoiser_priors.documents import style
-from denoiser_priors.documents.bias_free import labels
+from denoiser_priors.documents.bias_free import figures_labels as labels
 from denoiser_priors.documents.bias_free.arrays import load_arrays
 
 if TYPE_CHECKING:
@@ -99,13 +99,13 @@ def _filters(results: Path, name: str) -> Figure:
             axes, weights = row[1 + number], entry["weights"][number - 1]
             shown = axes.imshow(signed_root(weights), cmap=DIVERGING, vmin=-1, vmax=1)
             _mark(axes, x, y)
-            axes.set(xticks=[], yticks=[])
+            _frame(axes)
             axes.set_xlabel(f"sum {weights.sum():.2f}", labelpad=2)
     for axes, title in zip(panels[0], ("noisy", "denoised", "pixel 1", "pixel 2", "pixel 3"), strict=True):
         axes.set_title(title)
     bar = figure.colorbar(shown, ax=panels[:, 2:], location="bottom", shrink=0.8, aspect=50, pad=0.02)
     bar.set_ticks([-1, -0.5, 0, 0.5, 1], labels=["-1", "-1/4", "0", "1/4", "1"])
-    bar.set_label("weight, relative to the largest of its panel (square-root scale; negative weights are red)", size=7)
+    bar.set_label("weight relative to the largest of its panel (square-root scale)", size=7)
     _title(figure, entries)
     return figure
 
@@ -115,9 +115,7 @@ def _vectors(results: Path, name: str) -> Figure:
     entries = _entries(results / "bias_free" / "singular_vectors.npz", arrays, name)
     if not entries:
         return _nothing("the configuration has no such bias-free network")
-    # Three patches of each of three networks would fill more than a page with rows of the usual height.
-    height = 1.25 if len(entries) <= 6 else 1.08
-    figure = style.figure(style.PAGE_WIDTH, height * len(entries) + 0.6)
+    figure = style.figure(style.PAGE_WIDTH, 1.1 * len(entries) + 0.55)
     panels = figure.subplots(len(entries), 7, squeeze=False)
     for row, (about, entry) in zip(panels, entries, strict=True):
         _image(row[0], entry["clean"])
@@ -127,7 +125,7 @@ def _vectors(results: Path, name: str) -> Figure:
         ):
             limit = np.abs(vector).max() or 1.0
             axes.imshow(vector, vmin=-limit, vmax=limit)
-            axes.set(xticks=[], yticks=[])
+            _frame(axes, visible=False)
             axes.set_xlabel(f"i={index}, s={_number(value)}", fontsize=6, labelpad=2)
     panels[0, 0].set_title("clean")
     panels[0, 2].set_title("signal subspace")
@@ -141,14 +139,14 @@ def _decomposition(results: Path, name: str) -> Figure:
     entries = _entries(results / "bias_free" / "decomposition.npz", arrays, name)
     if not entries:
         return _nothing("the configuration has no such network with bias")
-    figure = style.figure(style.PAGE_WIDTH, 1.75 * len(entries) + 0.5)
+    figure = style.figure(style.PAGE_WIDTH, 1.62 * len(entries) + 0.5)
     panels = figure.subplots(len(entries), 4, squeeze=False)
     shown = None
     for row, (about, entry) in zip(panels, entries, strict=True):
         for axes, array in zip(row, arrays[:3], strict=False):
             _image(axes, entry[array])
         shown = row[3].imshow(entry["net_bias"], cmap=DIVERGING, vmin=-_BIAS_LIMIT, vmax=_BIAS_LIMIT)
-        row[3].set(xticks=[], yticks=[])
+        _frame(row[3])
         row[0].set_ylabel(_row_label(about), fontsize=7)
         row[0].set_xlabel(f"PSNR {about['input_psnr']:.1f} dB", labelpad=2)
         row[1].set_xlabel(f"PSNR {about['psnr']:.1f} dB", labelpad=2)
@@ -176,7 +174,14 @@ def _entries(path: Path, names: Sequence[str], figure: str) -> list[tuple[dict[s
 
 def _image(axes: Axes, image: np.ndarray) -> None:
     axes.imshow(np.clip(image, 0, 1), vmin=0, vmax=1)
+    _frame(axes, visible=False)
+
+
+def _frame(axes: Axes, *, visible: bool = True) -> None:
+    """No ticks; a thin line around maps that are mostly white."""
     axes.set(xticks=[], yticks=[])
+    for spine in axes.spines.values():
+        spine.set(visible=visible, linewidth=0.4, color="#BBBBBB")
 
 
 def _mark(axes: Axes, x: float, y: float, text: str = "") -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from denoiser_priors.documents.bias_free import measures_restoration
+from denoiser_priors.documents.bias_free import measures_analysis, measures_restoration
 from denoiser_priors.documents.bias_free.reference import TRAINED, released_quality
 from denoiser_priors.documents.claims import Measurement, NotTested
 from denoiser_priors.errors import ResultError
@@ -213,7 +213,7 @@ MEASURES: dict[str, Callable[..., Measurement]] = {
         example_gap,
         loss_to_released,
     )
-} | measures_restoration.MEASURES
+} | {**measures_analysis.MEASURES, **measures_restoration.MEASURES}
 
 
 def _networks(

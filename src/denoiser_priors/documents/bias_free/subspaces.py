@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ import pandas as pd
 
 from denoiser_priors.config import Config
 from denoiser_priors.documents.bias_free import plan_analysis as plan
-from denoiser_priors.documents.bias_free.analysis import Entries, gather, load, test_images, weights
+from denoiser_priors.documents.bias_free.analysis import Entries, block_means, gather, load, test_images, weights
 from denoiser_priors.documents.bias_free.arrays import load_arrays, save_arrays
 from denoiser_priors.errors import ConfigError
 from denoiser_priors.tables import read_csv, write_csv
@@ -63,7 +63,7 @@ def subspaces(config: Config, out: Path, spectra: Path, vectors: Path, *, denois
     sigmas = sorted({*settings.sigma, level} if first else {level, settings.sigma_others})
     every = random_patches(test_images(config), settings.patch, planned.last, seed=config.seed)
     patches = dict(islice(every.items(), planned.first, planned.last))
-    depicted = [name for number, name in enumerate(every) if planned.first <= number < shown]
+    depicted = _structured(patches, shown) if planned.number == 0 else []
     network = load(config, denoiser)
     extra, values, pictures = [], [], Entries(config)
 
@@ -72,7 +72,11 @@ def subspaces(config: Config, out: Path, spectra: Path, vectors: Path, *, denois
         key = {"dataset": dataset, "seed": config.seed}
         at_level = sigma == level
         y = noisy_versions(image, patch, [sigma], **key)
-        measured = (extent(matrix), *neighbours(parts, patch.shape), noise_kept(network, y) if at_level else np.nan)
+        measured = (
+            extent(matrix),
+            *neighbours(parts, patch.shape),
+            noise_kept(network, y, key=image) if at_level else np.nan,
+        )
         extra.append((image, sigma, *measured))
         if at_level:
             values.append(spectrum(denoiser, dataset, image, sigma, parts))
@@ -113,6 +117,12 @@ def table_subspaces(config: Config, out: Path, spectra: Path, vectors: Path) -> 
 
 
 EXPERIMENTS: dict[str, Callable[..., list[Path]]] = {"subspaces": subspaces, "table_subspaces": table_subspaces}
+
+
+def _structured(patches: Mapping[str, Tensor], count: int) -> list[str]:
+    """Names of the patches whose means over blocks vary most; singular vectors of flat ones have little to show."""
+    spread = {name: float(block_means(patch[0].numpy()).std()) for name, patch in patches.items()}
+    return sorted(spread, key=spread.get, reverse=True)[:count]
 
 
 def spectrum(denoiser: str, dataset: str, image: str, sigma: float, parts: Subspace) -> pd.DataFrame:
@@ -163,8 +173,10 @@ def neighbour_correlation(images: Tensor) -> Tensor:
     return (across + down) / (2 * variance)
 
 
-def noise_kept(network: Callable[[Tensor], Tensor], y: Tensor, draws: int = NOISE_DRAWS) -> float:
+def noise_kept(network: Callable[[Tensor], Tensor], y: Tensor, *, key: str = "", draws: int = NOISE_DRAWS) -> float:
     """Mean of ||A_y n||^2 over draws of white noise n of unit variance, by forward-mode derivatives at y (1, C, H, W).
+
+    The draws are a function of `key` and the shape.
 
     Source: Mohan et al. 2020, Sec. 6.2: the effective dimension is E ||A n||^2 / sigma^2.
     """
@@ -173,7 +185,7 @@ def noise_kept(network: Callable[[Tensor], Tensor], y: Tensor, draws: int = NOIS
     from denoiser_priors.analysis.checks import directional
     from denoiser_priors.noise import keyed_generator
 
-    field = keyed_generator("noise kept").standard_normal((draws, *y.shape[1:]), dtype=np.float32)
+    field = keyed_generator("noise kept", key).standard_normal((draws, *y.shape[1:]), dtype=np.float32)
     with torch.no_grad():
         _, product = directional(network, y.expand(draws, -1, -1, -1).contiguous(), torch.from_numpy(field))
     return float(product.double().square().sum() / draws)

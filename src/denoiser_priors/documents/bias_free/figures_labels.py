@@ -5,11 +5,12 @@ from __future__ import annotations
 from denoiser_priors.documents.style import SIGMA
 
 ARCHITECTURES = {"dncnn": "DnCNN", "rcnn": "recurrent CNN", "unet": "UNet", "densenet": "DenseNet"}
+_SHORT = {"rcnn": "R-CNN"}
 
 
 def network(architecture: str, bias: bool) -> str:
-    """The name of a kind of network, as in "BF-UNet"."""
-    name = ARCHITECTURES.get(architecture, architecture)
+    """The short name of a kind of network, as in "BF-UNet"."""
+    name = _SHORT.get(architecture, ARCHITECTURES.get(architecture, architecture))
     return name if bias else f"BF-{name}"
 
 
