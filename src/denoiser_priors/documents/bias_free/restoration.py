@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from denoiser_priors.config import Config
@@ -82,9 +83,10 @@ def _images(config: Config) -> list[Image]:
 
 
 def _pixels(image: Image) -> Tensor:
-    from denoiser_priors.data.images import as_tensor
+    """(1, C, H, W) in [0, 1]."""
+    import torch
 
-    return as_tensor(image)[None]
+    return torch.from_numpy(image.pixels.astype(np.float32) / 255).permute(2, 0, 1)[None]
 
 
 def _centre(image: Tensor, side: int | None) -> Tensor:
