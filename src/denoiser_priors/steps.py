@@ -216,6 +216,33 @@ def denoise(options: Namespace) -> None:
     )
 
 
+def analyze(options: Namespace) -> None:
+    """Take one denoiser apart."""
+    from denoiser_priors.analysis import command
+    from denoiser_priors.evaluation import api
+    from denoiser_priors.provenance import Stopwatch, write_provenance
+
+    watch = Stopwatch()
+    config = configuration(options)
+    _set_threads(options)
+    for key in ("limit", "memory_mb"):
+        value = getattr(options, key)
+        if value is not None and value < 1:
+            raise ConfigError(f"--{key.replace('_', '-')} must be at least 1, not {value}")
+    network, label = api._resolve(options.name, config, options.device)
+    channels = getattr(network, "channels", None)
+    dataset, images = api._images(options.dataset, options.images, channels, options.limit, config)
+    settings = {"patch": options.patch, "seed": config.seed, "memory_mb": options.memory_mb}
+    written = command.analyze(
+        network, images, options.sigma, options.out, name=label, dataset=dataset, **settings, progress=True
+    )
+    weights = next((path for path in (weights_path(config, options.name), Path(options.name)) if path.is_file()), None)
+    block = {"denoiser": label, "dataset": dataset, "sigma": options.sigma, "limit": options.limit, **settings}
+    write_provenance(written, config=block, inputs=[weights] if weights else [], watch=watch, device=options.device)
+    for path in written:
+        print(path)
+
+
 def compute(options: Namespace) -> None:
     """Run one experiment of a document."""
     from denoiser_priors.documents import registry as documents

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
     from denoiser_priors.data.images import Image
 
-PIXELS = ("on an edge", "in a flat region", "in between")
-"""What the three pixels of a figure of weighting functions are, in their order."""
-
 
 def net_bias(config: Config, out: Path, *, denoiser: str) -> list[Path]:
     """Norms of residual, net bias and noise of one network with bias, root mean squares on the [0, 255] scale.
@@ -64,6 +61,7 @@ def filters(config: Config, out: Path) -> list[Path]:
     import torch
 
     from denoiser_priors.analysis.jacobian import jacobian
+    from denoiser_priors.analysis.pixels import three_pixels
 
     settings = config.bias_free.filters
     networks = plan.filter_networks(config)
@@ -235,28 +233,6 @@ def block_means(image: np.ndarray, side: int = 4) -> np.ndarray:
     """Means over blocks of `side` x `side` pixels; what is left over at the ends is dropped."""
     height, width = (length // side * side for length in image.shape)
     return image[:height, :width].reshape(height // side, side, width // side, side).mean(axis=(1, 3))
-
-
-def three_pixels(image: np.ndarray) -> np.ndarray:
-    """Row and column of three pixels (3, 2): on the strongest edge, in the flattest region, and of median contrast.
-
-    They keep off the border and apart from each other by a fifth of the image.
-    """
-    from scipy.ndimage import gaussian_gradient_magnitude
-
-    contrast = gaussian_gradient_magnitude(image.astype(np.float64), 1.5)
-    margin, apart = min(image.shape) // 5, min(image.shape) / 5
-    rows, columns = np.mgrid[: image.shape[0], : image.shape[1]]
-    inside = (rows >= margin) & (rows < image.shape[0] - margin)
-    inside &= (columns >= margin) & (columns < image.shape[1] - margin)
-    wanted = (contrast.max(), contrast[inside].min(), float(np.median(contrast[inside])))
-    chosen: list[tuple[int, int]] = []
-    for value in wanted:
-        distance = np.where(inside, np.abs(contrast - value), np.inf)
-        row, column = np.unravel_index(int(distance.argmin()), image.shape)
-        chosen.append((int(row), int(column)))
-        inside &= (rows - row) ** 2 + (columns - column) ** 2 >= apart**2
-    return np.array(chosen)
 
 
 def noisy_crops(config: Config, label: str, clean: Tensor, sigmas: Sequence[float]) -> Tensor:

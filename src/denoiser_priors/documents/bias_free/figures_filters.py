@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.patches import Rectangle
 
+from denoiser_priors.analysis.pixels import signed_root
 from denoiser_priors.documents import style
 from denoiser_priors.documents.bias_free import figures_labels as labels
 from denoiser_priors.documents.bias_free.arrays import load_arrays
@@ -74,12 +75,6 @@ FIGURES: dict[str, Callable[[Path], Figure]] = {
     "figure_15": figure_15,
     "figure_16": figure_16,
 }
-
-
-def signed_root(weights: np.ndarray) -> np.ndarray:
-    """Weights relative to the largest, as signed square roots in [-1, 1], so that small ones show too."""
-    largest = np.abs(weights).max() or 1.0
-    return np.sign(weights) * np.sqrt(np.abs(weights) / largest)
 
 
 def _filters(results: Path, name: str) -> Figure:
