@@ -72,13 +72,23 @@ def test_first_taste_fetches_once_trains_two_networks_and_draws(tmp_path):
     assert not (tmp_path / "results").exists()
 
 
+def test_figure_20_trains_its_own_two_networks(tmp_path):
+    assert planned(tmp_path, "bias_free_figure_20", configfiles=()) == {
+        "fetch_dataset": 1,
+        "train_denoiser": 2,
+        "compute_bias_free_restoration": 1,
+        "bias_free_figure_20": 1,
+    }
+
+
 def test_everything_of_the_smoke_preset(tmp_path):
     assert planned(tmp_path) == {
         "fetch_dataset": 1,
-        "train_denoiser": 10,
+        "train_denoiser": 14,
         "describe_denoisers": 1,
-        "evaluate_denoiser": 20,
+        "evaluate_denoiser": 22,
         "compute_bias_free_figure_02": 1,
+        "compute_bias_free_restoration": 1,
         "bias_free_table_quality": 1,
         "bias_free_table_slopes": 1,
         "bias_free_table_homogeneity": 1,
@@ -91,8 +101,9 @@ def test_the_released_preset_fetches_what_is_released_and_trains_the_rest(tmp_pa
     counts = planned(tmp_path, configfiles=[ROOT / "config" / "released.yaml"])
     # The colour network and the one for digits belong to other documents.
     assert counts["fetch_weights"] == 3 * 8 + 1
-    assert counts["train_denoiser"] == 8
-    assert counts["evaluate_denoiser"] == 2 * (4 * 8 + 1)
+    assert counts["train_denoiser"] == 8 + 2 + 2
+    # Networks of uniform noise are tested under uniform noise alone, those for blurred images for figure 20 alone.
+    assert counts["evaluate_denoiser"] == 2 * (4 * 8 + 1) + 2
 
 
 def test_every_figure_and_table_is_a_target_and_so_is_its_path(tmp_path):
@@ -103,8 +114,9 @@ def test_every_figure_and_table_is_a_target_and_so_is_its_path(tmp_path):
 
 
 def test_a_configuration_without_twins_makes_everything_but_figure_02(tmp_path):
-    counts = planned(tmp_path, overlay="families: {dncnn: {bias: [false]}, rcnn: null, unet: null, densenet: null}")
-    assert "bias_free_figure_02" not in counts
+    families = "families: {dncnn: {bias: [false]}, rcnn: null, unet: null, densenet: null, dncnn-uniform: null}\n"
+    counts = planned(tmp_path, overlay=families + "denoisers: {dncnn-bf-blur: null, dncnn-cnn-blur: null}")
+    assert not {"bias_free_figure_02", "bias_free_figure_20", "compute_bias_free_restoration"} & set(counts)
     assert (counts["train_denoiser"], counts["bias_free_figure_03"], counts["score"]) == (2, 1, 1)
 
 
@@ -112,8 +124,9 @@ def test_a_folder_of_the_users_own_needs_no_download(tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.png").touch()
     own = "datasets: {mine: {images: photos}}\nbias_free: {dataset: mine}\n"
-    families = "families: {dncnn: {dataset: mine}, rcnn: null, unet: null, densenet: null}\n"
-    counts = planned(tmp_path, overlay=own + families)
+    families = "families: {dncnn: {dataset: mine}, rcnn: null, unet: null, densenet: null, dncnn-uniform: null}\n"
+    restorers = "denoisers: {dncnn-bf-blur: null, dncnn-cnn-blur: null}\n"
+    counts = planned(tmp_path, overlay=own + families + restorers)
     assert "fetch_dataset" not in counts
     assert counts["evaluate_denoiser"] == 8
 
@@ -154,18 +167,26 @@ FROM_TABLE = {
     "bias_free_table_quality": 1,
     "bias_free_table_slopes": 1,
     "score": 1,
-    **{name: 1 for name in PLOTS if name != "bias_free_figure_02"},
+    **{
+        figure.target: 1
+        for figure in registry.figures("bias_free", "figure").values()
+        if "bias_free/table_quality_summary.csv" in figure.reads
+    },
 }
 
 
 @pytest.mark.parametrize(
     ("overlay", "rerun"),
     [
-        ("bias_free: {draws: 2}", {"evaluate_denoiser": 20, **FROM_TABLE}),
-        ("bias_free: {uniform_sigma: [70]}", {"evaluate_denoiser": 10, **FROM_TABLE}),
+        ("bias_free: {draws: 2}", {"evaluate_denoiser": 22, **FROM_TABLE}),
+        ("bias_free: {uniform_sigma: [70]}", {"evaluate_denoiser": 12, **FROM_TABLE}),
         (
             "bias_free: {figure_02: {sigma_test: 70}}",
             {"compute_bias_free_figure_02": 1, "bias_free_figure_02": 1, "score": 1},
+        ),
+        (
+            "bias_free: {figure_20: {blur: [0, 1]}}",
+            {"compute_bias_free_restoration": 1, "bias_free_figure_20": 1, "score": 1},
         ),
         (
             "families: {unet: {training: {lr: 0.01}}}",
