@@ -201,7 +201,7 @@ def _grid(
     figure.supxlabel(curves.x_label, fontsize=8)
     if rows > 1:
         figure.supylabel(curves.y_label, fontsize=8)
-    _legend(figure, curves, with_reference, _about(table, noise))
+    _legend(figure, curves, with_reference, _about(table, noise, trained_on))
     return figure
 
 
@@ -300,15 +300,16 @@ def _legend(figure: Figure, curves: Curves, with_reference: bool, title: str) ->
     legend.get_title().set_color(style.NEUTRAL)
 
 
-def _about(table: pd.DataFrame, noise: str) -> str:
+def _about(table: pd.DataFrame, noise: str, trained_on: str) -> str:
     """One line on what was measured."""
+    title = f"{noise.capitalize()} noise" + (" in training and test" if trained_on == noise != "gaussian" else "")
     if table.empty:
-        return f"{noise.capitalize()} noise"
+        return title
     presets = ", ".join(sorted({str(preset) for preset in table["preset"]}))
     sets = ", ".join(
         f"{name}, {_count(int(part['images'].max()))}" for name, part in table.groupby("dataset", sort=False)
     )
-    return f"{noise.capitalize()} noise, mean over {sets} · preset {presets}"
+    return f"{title}, mean over {sets} · preset {presets}"
 
 
 def _count(images: int) -> str:

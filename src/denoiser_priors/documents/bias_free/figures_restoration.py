@@ -103,8 +103,8 @@ def _legend(figure: Figure, table: pd.DataFrame) -> None:
         Line2D([], [], color=style.BIAS_FREE, marker="o", label="bias-free"),
         Line2D([], [], color=style.BIASED, marker="s", label="with bias"),
         Line2D([], [], color=style.NEUTRAL, linestyle=":", linewidth=0.9, label="blurred, noisy input"),
-        Patch(color=style.SHADE, label="training range"),
-        Patch(facecolor="none", edgecolor="black", linewidth=1.5, label="training ranges, map"),
+        Patch(color=style.SHADE, label="noise of training"),
+        Patch(facecolor="none", edgecolor="black", linewidth=1.5, label="noise and blur of training"),
     ]
     legend = figure.legend(
         handles=entries, title=title, loc="outside upper center", ncols=len(entries), frameon=False, title_fontsize=7

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from denoiser_priors.config import Config
+from denoiser_priors.config import Config, Denoiser
 from denoiser_priors.documents.bias_free import plan
 from denoiser_priors.documents.bias_free.tables_restoration import COLUMNS
 from denoiser_priors.errors import ResultError
@@ -46,16 +47,13 @@ def restoration(config: Config, out: Path) -> list[Path]:
     for image in _images(config):
         whole = _pixels(image)
         clean = _centre(whole, settings.side)
+        noise = {sigma: _noise(config, image, clean, sigma) for sigma in sorted(set(settings.sigma))}
         for width in sorted(set(settings.blur)):
             blurred = _centre(blur(whole, width), settings.side)
-            noisy = {sigma: blurred + _noise(config, image, clean, sigma) for sigma in sorted(set(settings.sigma))}
-            for spec, network in zip(specs, networks, strict=True):
-                about = _about(spec, config)
-                for sigma, degraded in noisy.items():
-                    where = f"{spec.name!r} for the image {image.name!r} at sigma {sigma:g}, blur {width:g}"
-                    rows.append(
-                        (*about, image.name, sigma, width, PROTOCOL, *_measure(network, degraded, clean, where))
-                    )
+            for (spec, network), (sigma, field) in itertools.product(zip(specs, networks, strict=True), noise.items()):
+                where = f"{spec.name!r} for the image {image.name!r} at sigma {sigma:g}, blur {width:g}"
+                psnrs = _measure(network, blurred + field, clean, where)
+                rows.append((*_about(spec, config), image.name, sigma, width, PROTOCOL, *psnrs))
     write_csv(pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(["bias", "denoiser"], kind="stable"), out)
     return [weights_path(spec, config) for spec in specs]
 
@@ -69,7 +67,7 @@ def _device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _about(spec, config: Config) -> tuple:
+def _about(spec: Denoiser, config: Config) -> tuple:
     about = (spec.name, spec.architecture, spec.bias, *spec.noise_range, *spec.blur_range, spec.recipe)
     return (*about, config.preset, config.bias_free.dataset)
 
