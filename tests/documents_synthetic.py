@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from analysis_synthetic import synthetic_analysis
 
 from denoiser_priors.config import Config, load_config
 from denoiser_priors.documents.bias_free import experiments, plan, tables
@@ -23,7 +24,7 @@ def output_psnr(sigma: float, *, bias: bool, high: float, slope: float, collapse
 
 
 def synthetic_results(
-    root: Path, *, overrides=None, slope=0.5, collapse=8.0, uniform_loss=0.0, rounding=1e-7
+    root: Path, *, overrides=None, slope=0.5, collapse=8.0, uniform_loss=0.0, rounding=1e-7, analysis=None
 ) -> Config:
     """Write results/ under `root` as the workflow would, without any network, and return the configuration."""
     paths = {"results": str(root / "results"), "figures": str(root / "figures")}
@@ -55,6 +56,7 @@ def synthetic_results(
     write_csv(pd.DataFrame(rows, columns=columns), room / "homogeneity.csv")
     _write_figure_02(config, room / "figure_02.npz", collapse)
     write_restoration(config, room / "restoration.csv", collapse=collapse)
+    synthetic_analysis(config, **(analysis or {}))
     return config
 
 

@@ -82,7 +82,7 @@ rule bias_free_table_net_bias:
     message:
         "Gathering the norms of residual and net bias"
     shell:
-        "denoiser-priors compute bias_free table_net_bias --config {params.config} --out {output.table} " "> {log} 2>&1"
+        "denoiser-priors compute bias_free table_net_bias --config {params.config} --out {output.table} > {log} 2>&1"
 
 
 rule compute_bias_free_subspaces:

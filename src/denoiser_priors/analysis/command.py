@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from torch import Tensor
 
 from denoiser_priors.analysis.checks import AnalysisError
@@ -62,7 +63,7 @@ def analyze(
     Raises:
         DataError: an image smaller than the patch; names it.
         NotPiecewiseLinearError: the denoiser is not linear around a noisy patch.
-        AnalysisError: a patch of more than `LARGEST` values or less than 5 pixels, weights that are not finite.
+        AnalysisError: a patch of more than `LARGEST` values or less than 5 pixels, output that is not finite.
         ConfigError: a negative level.
     """
     # Arrays that cannot be written to make torch warn.
@@ -76,6 +77,7 @@ def analyze(
             f"a patch of {patch}x{patch} pixels has {values} values and its Jacobian {values}^2; choose a patch of at "
             f"most {int((LARGEST * patch**2 / values) ** 0.5)} pixels."
         )
+    _check_finite(denoiser, patches)
     key = {"dataset": dataset, "seed": seed}
     singular, about, kept = [], [], {"noisy": [], "pixels": [], "weights": []}
     pictured = list(patches)[:PICTURED]
@@ -113,3 +115,13 @@ def analyze(
         write_filters(path, stacked["noisy"][i, channel], stacked["pixels"][i], stacked["weights"][i][:, channel])
         written.append(path)
     return written
+
+
+def _check_finite(denoiser: Callable[[Tensor], Tensor], patches: Mapping[str, Tensor]) -> None:
+    """Weights that are not finite would otherwise be taken for a denoiser that is not linear."""
+    for name, patch in patches.items():
+        own = next(denoiser.parameters(), patch) if isinstance(denoiser, torch.nn.Module) else patch
+        with torch.inference_mode():
+            finite = denoiser(patch[None].to(own)).isfinite().all()
+        if not finite:
+            raise AnalysisError(f"image {name!r}: the denoiser's output is not finite; check its weights.")

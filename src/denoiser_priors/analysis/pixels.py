@@ -62,7 +62,7 @@ def write_filters(path: Path, noisy: np.ndarray, pixels: np.ndarray, weights: np
         bottom, right = (min(end, (at + 2) * scale) - 1 for end, at in zip(panel.shape, (row, column), strict=False))
         panel[[top, bottom], left : right + 1] = _MARK
         panel[top : bottom + 1, [left, right]] = _MARK
-    gap = np.full((large[0].shape[0], scale, 3), 255.0)
+    gap = np.full((large[0].shape[0], scale, 3), 190.0)
     strip = np.concatenate([part for panel in large for part in (panel, gap)][:-1], axis=1)
     with atomic_path(path) as temporary:
         Image.fromarray(strip.round().astype(np.uint8)).save(temporary, format="PNG")
