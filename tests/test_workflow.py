@@ -89,6 +89,12 @@ def test_everything_of_the_smoke_preset(tmp_path):
         "evaluate_denoiser": 22,
         "compute_bias_free_figure_02": 1,
         "compute_bias_free_restoration": 1,
+        "compute_bias_free_net_bias": 4,
+        "compute_bias_free_subspaces": 4,
+        "compute_bias_free_filters": 1,
+        "compute_bias_free_decomposition": 1,
+        "bias_free_table_net_bias": 1,
+        "bias_free_table_subspaces": 1,
         "bias_free_table_quality": 1,
         "bias_free_table_slopes": 1,
         "bias_free_table_homogeneity": 1,
@@ -104,6 +110,9 @@ def test_the_released_preset_fetches_what_is_released_and_trains_the_rest(tmp_pa
     assert counts["train_denoiser"] == 8 + 2 + 2
     # Networks of uniform noise are tested under uniform noise alone, those for blurred images for figure 20 alone.
     assert counts["evaluate_denoiser"] == 2 * (4 * 8 + 1) + 2
+    assert counts["compute_bias_free_net_bias"] == 4 * 3
+    # Fifty patches for DnCNN and ten for each of the others, ten to a job.
+    assert counts["compute_bias_free_subspaces"] == 5 + 3
 
 
 def test_every_figure_and_table_is_a_target_and_so_is_its_path(tmp_path):
@@ -163,6 +172,19 @@ def test_a_deleted_figure_is_redrawn_and_nothing_else(finished):
         figure.touch()
 
 
+def drawn_from(*results):
+    """The figures that are drawn from any of these files."""
+    wanted = {f"bias_free/{name}" for name in results}
+    return {f.target: 1 for f in registry.figures("bias_free", "figure").values() if wanted & set(f.reads)}
+
+
+FROM_NET_BIAS = {"bias_free_table_net_bias": 1, **drawn_from("net_bias.csv")}
+FROM_JACOBIANS = {
+    "bias_free_table_subspaces": 1,
+    **drawn_from("subspaces.csv", "spectra.csv", "singular_vectors.npz"),
+}
+FROM_FILTERS = {"compute_bias_free_filters": 1, **drawn_from("filters.npz")}
+FROM_DECOMPOSITION = {"compute_bias_free_decomposition": 1, **drawn_from("decomposition.npz")}
 FROM_TABLE = {
     "bias_free_table_quality": 1,
     "bias_free_table_slopes": 1,
@@ -195,9 +217,19 @@ FROM_TABLE = {
                 "evaluate_denoiser": 4,
                 "describe_denoisers": 0,
                 "bias_free_table_homogeneity": 1,
+                "compute_bias_free_net_bias": 1,
+                "compute_bias_free_subspaces": 1,
                 **FROM_TABLE,
+                **FROM_NET_BIAS,
+                **FROM_JACOBIANS,
+                **FROM_FILTERS,
+                **FROM_DECOMPOSITION,
             },
         ),
+        ("bias_free: {figure_08: {patches: 3}}", {"compute_bias_free_net_bias": 3, "score": 1, **FROM_NET_BIAS}),
+        ("bias_free: {subspaces: {sigma: [10]}}", {"compute_bias_free_subspaces": 4, "score": 1, **FROM_JACOBIANS}),
+        ("bias_free: {filters: {sigma_04: [20]}}", FROM_FILTERS),
+        ("bias_free: {decomposition: {image: 1}}", FROM_DECOMPOSITION),
         ("mirror: elsewhere", {}),
     ],
 )
