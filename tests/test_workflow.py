@@ -244,6 +244,19 @@ def test_a_changed_setting_reruns_what_depends_on_it(finished, overlay, rerun):
         ("documents/bias_free/figures.py", "CHANGED = 1", PLOTS),
         ("documents/bias_free/figures.py", "# A comment.", {}),
         ("documents/claims.py", "CHANGED = 1", {"score": 1}),
+        (
+            "analysis/subspace.py",
+            "CHANGED = 1",
+            {
+                "compute_bias_free_net_bias": 4,
+                "compute_bias_free_subspaces": 4,
+                "score": 1,
+                **FROM_NET_BIAS,
+                **FROM_JACOBIANS,
+                **FROM_FILTERS,
+                **FROM_DECOMPOSITION,
+            },
+        ),
         ("networks/unet.py", "CHANGED = 1", {"train_denoiser": 2}),
     ],
 )
