@@ -238,11 +238,14 @@ def test_bad_blur_ranges_are_refused():
     )
 
 
-def test_another_recipe_is_taken_as_it_is():
-    assert load_config().denoiser("dncnn-bf-blur").training.epochs == 15
+def test_another_recipe_is_taken_as_it_is(tmp_path):
+    below = tmp_path / "below.yaml"
+    below.write_text("families: {dncnn: {training: {epochs: 15}, network: {depth: 5}}}\n")
+    assert load_config([below]).denoiser("dncnn-bf-0to10").training.epochs == 15
     for recipe in ("paper", "quick"):
-        spec = load_config(overrides={"denoisers": {"dncnn-bf-blur": {"recipe": recipe}}}).denoiser("dncnn-bf-blur")
+        spec = load_config([below], {"families": {"dncnn": {"recipe": recipe}}}).denoiser("dncnn-bf-0to10")
         assert spec.training.epochs == recipes()["dncnn"][recipe]["training"]["epochs"]
-    own = {"dncnn-uniform": {"recipe": "smoke", "training": {"lr": 0.5}}}
-    spec = load_config(overrides={"families": own}).denoiser("dncnn-uniform-bf-0to10")
+        assert spec.network == recipes()["dncnn"][recipe]["network"]
+    own = {"dncnn": {"recipe": "smoke", "training": {"lr": 0.5}}}
+    spec = load_config([below], {"families": own}).denoiser("dncnn-bf-0to10")
     assert (spec.training.lr, spec.training.epochs) == (0.5, recipes()["dncnn"]["smoke"]["training"]["epochs"])

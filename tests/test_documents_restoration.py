@@ -180,8 +180,9 @@ def test_a_lead_at_unseen_blur_contradicts_the_document(tmp_path):
 @pytest.mark.parametrize(
     ("grid", "measure", "arguments", "needs"),
     [
-        ({"sigma": [10, 55]}, "restoration_gap", {"outside": 1.5}, "1.5 times"),
-        ({"blur": [5, 6]}, "restoration_gap", {"outside": 1.5}, "inside the training range"),
+        ({"sigma": [10, 55, 200]}, "restoration_gap", {"sigma": 100}, "sigma 100"),
+        ({"sigma": [10, 55]}, "restoration_gap", {"sigma": 55}, "outside of it"),
+        ({"blur": [5, 6]}, "restoration_gap", {"sigma": 100}, "inside the training range"),
         ({"blur": [0, 4]}, "lead_across_blur", {}, "wider"),
         ({"sigma": [100]}, "lead_across_blur", {}, "inside the training range"),
     ],

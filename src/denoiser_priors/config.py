@@ -371,7 +371,7 @@ class Config(Model):
             "rcnn": Family(ranges=(10, 55)),
             "unet": Family(ranges=(10, 55)),
             "densenet": Family(ranges=(10, 55)),
-            "dncnn-uniform": Family(architecture="dncnn", ranges=(10,), noise="uniform", training={"epochs": 4}),
+            "dncnn-uniform": Family(architecture="dncnn", ranges=(10,), noise="uniform"),
         },
         description="blocks of denoisers, named FAMILY-bf-LOWtoHIGH (bias-free) and FAMILY-cnn-LOWtoHIGH (biased)",
     )
@@ -382,7 +382,6 @@ class Config(Model):
                 bias=bias,
                 noise_range=(0, 55),
                 blur_range=(0, 4),
-                training={"patch": 32, "epochs": 15},
             )
             for kind, bias in (("bf", False), ("cnn", True))
         },

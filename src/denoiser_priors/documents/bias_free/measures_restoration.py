@@ -11,19 +11,13 @@ from denoiser_priors.documents.bias_free.tables_restoration import lead, read_re
 from denoiser_priors.documents.claims import Measurement, NotTested
 
 
-def restoration_gap(results: Path, *, outside: float) -> Measurement:
-    """The smallest lead in PSNR, dB, of the bias-free network at the largest noise level, over the blurs of training.
-
-    The level must be at least `outside` times the training maximum.
-    """
+def restoration_gap(results: Path, *, sigma: float) -> Measurement:
+    """The smallest lead in PSNR, dB, of the bias-free network at noise level `sigma`, over the blurs of training."""
     table = read_restoration(results)
     gaps, about = lead(table), table.iloc[0]
     blurs = [blur for blur in gaps.index if about["blur_low"] <= blur <= about["blur_high"]]
-    sigma = max(gaps.columns)
-    if not blurs or sigma < outside * about["noise_high"]:
-        raise NotTested(
-            f"needs a blur inside the training range, tested at {outside:g} times the largest noise of training"
-        )
+    if not blurs or sigma not in gaps.columns or sigma <= about["noise_high"]:
+        raise NotTested(f"needs a blur inside the training range, tested at sigma {sigma:g} and that outside of it")
     found = gaps.loc[blurs, sigma]
     detail = f"sigma {sigma:g}: " + "; ".join(f"blur {blur:g} {gap:+.2f}" for blur, gap in found.items())
     return _measurement(float(found.min()), detail, table)
