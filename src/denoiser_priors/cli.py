@@ -21,7 +21,8 @@ each --config FILE laid over it in turn.
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status: 0, 1 (an error that was explained), 2 (usage), 130 (interrupted)."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    logging.getLogger("denoiser_priors").setLevel(logging.INFO)
     options = _parser().parse_args(arguments)
     if getattr(options, "threads", None):
         # Before torch is imported, so that its thread pools have this size from the start.
