@@ -5,6 +5,8 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/denoisers.smk"
 include: "workflow/rules/bias_free.smk"
+include: "workflow/rules/bias_free_analysis.smk"
+include: "workflow/rules/bias_free_restoration.smk"
 include: "workflow/rules/report.smk"
 
 

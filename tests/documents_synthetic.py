@@ -5,10 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from analysis_synthetic import synthetic_analysis
 
 from denoiser_priors.config import Config, load_config
 from denoiser_priors.documents.bias_free import experiments, plan, tables
+from denoiser_priors.documents.bias_free.tables_restoration import COLUMNS as RESTORATION_COLUMNS
 from denoiser_priors.documents.inventory import inventory
+from denoiser_priors.errors import ConfigError
 from denoiser_priors.tables import EVALUATION_COLUMNS, write_csv
 
 IMAGES = ("astronaut", "boat", "chelsea")
@@ -21,7 +24,7 @@ def output_psnr(sigma: float, *, bias: bool, high: float, slope: float, collapse
 
 
 def synthetic_results(
-    root: Path, *, overrides=None, slope=0.5, collapse=8.0, uniform_loss=0.0, rounding=1e-7
+    root: Path, *, overrides=None, slope=0.5, collapse=8.0, uniform_loss=0.0, rounding=1e-7, analysis=None
 ) -> Config:
     """Write results/ under `root` as the workflow would, without any network, and return the configuration."""
     paths = {"results": str(root / "results"), "figures": str(root / "figures")}
@@ -52,7 +55,31 @@ def synthetic_results(
     columns = ["denoiser", "factor", "relative_error", "dataset", "image", "sigma"]
     write_csv(pd.DataFrame(rows, columns=columns), room / "homogeneity.csv")
     _write_figure_02(config, room / "figure_02.npz", collapse)
+    write_restoration(config, room / "restoration.csv", collapse=collapse)
+    synthetic_analysis(config, **(analysis or {}))
     return config
+
+
+def write_restoration(config: Config, path: Path, *, collapse: float = 8.0, across_blur: float = 0.0) -> None:
+    """What the twins of figure 20 give: the biased one loses `collapse` dB outside its noise levels and nothing else,
+    but `across_blur` dB at blurs that it was not trained on. Nothing is written where there are no twins."""
+    try:
+        twins = [config.denoiser(name) for name in plan.restoration_twins(config)]
+    except ConfigError:
+        return
+    rows = []
+    for spec in twins:
+        about = (spec.name, spec.architecture, spec.bias, *spec.noise_range, *spec.blur_range, spec.recipe)
+        for i, image in enumerate(IMAGES):
+            for sigma in config.bias_free.figure_20.sigma:
+                for blur in config.bias_free.figure_20.blur:
+                    high = spec.noise_range[1]
+                    psnr = output_psnr(sigma, bias=spec.bias, high=high, slope=0.5, collapse=collapse) - blur + i - 1
+                    psnr -= across_blur * (spec.bias and blur > spec.blur_range[1])
+                    about_test = (config.preset, config.bias_free.dataset, image, sigma, blur, "bias_free")
+                    noisy = float(tables.unclipped_psnr(sigma)) - blur
+                    rows.append((*about, *about_test, noisy, psnr))
+    write_csv(pd.DataFrame(rows, columns=list(RESTORATION_COLUMNS)), path)
 
 
 def _write_figure_02(config: Config, path: Path, collapse: float) -> None:

@@ -11,9 +11,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from denoiser_priors import config_docs
 from denoiser_priors.config import Config, load_config, recipes
-from denoiser_priors.config_files import read_yaml
+from denoiser_priors.config import docs as config_docs
+from denoiser_priors.config.files import read_yaml
 from denoiser_priors.errors import ConfigError
 
 ROOT = Path(__file__).parent.parent
@@ -227,3 +227,26 @@ def test_reading_the_configuration_imports_no_heavy_package():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_bad_blur_ranges_are_refused():
+    assert "cannot be negative" in explain(families={"dncnn": {"blur_range": [-1, 4]}})
+    assert "reversed" in explain(denoisers={"dncnn-bf-blur": {"blur_range": [4, 1]}})
+    assert "too large" in explain(denoisers={"x": {"architecture": "dncnn", "blur_range": 255}})
+    assert load_config(overrides={"families": {"dncnn": {"blur_range": 3}}}).denoiser("dncnn-bf-0to10").blur_range == (
+        0,
+        3,
+    )
+
+
+def test_another_recipe_is_taken_as_it_is(tmp_path):
+    below = tmp_path / "below.yaml"
+    below.write_text("families: {dncnn: {training: {epochs: 15}, network: {depth: 5}}}\n")
+    assert load_config([below]).denoiser("dncnn-bf-0to10").training.epochs == 15
+    for recipe in ("paper", "quick"):
+        spec = load_config([below], {"families": {"dncnn": {"recipe": recipe}}}).denoiser("dncnn-bf-0to10")
+        assert spec.training.epochs == recipes()["dncnn"][recipe]["training"]["epochs"]
+        assert spec.network == recipes()["dncnn"][recipe]["network"]
+    own = {"dncnn": {"recipe": "smoke", "training": {"lr": 0.5}}}
+    spec = load_config([below], {"families": own}).denoiser("dncnn-bf-0to10")
+    assert (spec.training.lr, spec.training.epochs) == (0.5, recipes()["dncnn"]["smoke"]["training"]["epochs"])

@@ -331,3 +331,11 @@ def test_torch_files_that_are_no_backbone(tmp_path):
     for name in ("other.pth", "noise.pth"):
         with pytest.raises(DataError, match=f"{name}: not a state dict"):
             lpips_backbone.from_torch_file(tmp_path / name)
+
+
+def test_a_read_only_image_becomes_a_tensor_of_its_own():
+    pixels = COLOUR.copy()
+    pixels.setflags(write=False)
+    tensor = images.as_tensor(images.Image("x", pixels))
+    tensor.zero_()
+    np.testing.assert_array_equal(pixels, COLOUR)

@@ -15,6 +15,9 @@ from denoiser_priors.errors import ResultError
 DECIDABLE = {claim.id for claim in registry.claims("bias_free")} - {"BF22-quality"}
 
 
+OTHERS = [name + part for name in ("rcnn", "unet", "densenet") for part in ("", "-residual")]
+
+
 def statuses(root, **settings):
     config = synthetic_results(root, **settings)
     return {v.claim.id: v for v in claims.verdicts(root / "results")}, config
@@ -50,10 +53,21 @@ def test_results_as_the_document_has_them_reproduce_every_claim(tmp_path):
     ("settings", "fail"),
     [
         ({"slope": 0.7}, {"BF01", "BF02"}),
-        ({"collapse": 1.0}, {"BF16", "BF17", "BF18", "BF19", "BF22"}),
+        ({"collapse": 1.0}, {"BF16", "BF17", "BF18", "BF19", "BF20", "BF21", "BF22"}),
         ({"uniform_loss": 2.0}, {"BF19-transfer"}),
         ({"rounding": 1e-3}, {"BF14"}),
         ({"rounding": math.nan}, {"BF14"}),
+        ({"analysis": {"growth": 1.5, "removed": 0.9}}, {"BF12", "BF13", *(f"BF23-{name}" for name in OTHERS)}),
+        ({"analysis": {"bias": 0.3}}, {"BF11"}),
+        ({"analysis": {"dimension_exponent": -0.5}}, {"BF03"}),
+        ({"analysis": {"noise_ratio": 0.9}}, {"BF04"}),
+        ({"analysis": {"near_zero": 0.3, "cosine": 0.9}}, {"BF05", "BF05-others", "BF06"}),
+        ({"analysis": {"energy": 0.98, "nestedness": 0.9}}, {"BF07", "BF08"}),
+        (
+            {"analysis": {"filter_sum": 0.97, "negative": 0.0, "extent_exponent": -0.1}},
+            {"BF09", "BF09-negative", "BF10"},
+        ),
+        ({"analysis": {"zero_neighbours": 0.7}}, {"BF24"}),
     ],
 )
 def test_results_that_contradict_a_claim_do_not_reproduce_it(tmp_path, settings, fail):
@@ -88,30 +102,36 @@ def test_a_loss_inside_the_range_is_seen(tmp_path):
 
 
 def test_networks_of_few_steps_leave_all_but_the_identity_untested(tmp_path):
-    families = {name: {"recipe": "smoke"} for name in ("dncnn", "rcnn", "unet", "densenet")}
-    found, _ = statuses(tmp_path, overrides={"families": families})
-    assert those(found, REPRODUCED) == {"BF14"}
+    families = {name: {"recipe": "smoke"} for name in ("dncnn", "rcnn", "unet", "densenet", "dncnn-uniform")}
+    denoisers = {name: {"architecture": "dncnn", "recipe": "smoke"} for name in ("dncnn-bf-blur", "dncnn-cnn-blur")}
+    found, _ = statuses(tmp_path, overrides={"families": families, "denoisers": denoisers})
+    assert those(found, REPRODUCED) == {"BF04", "BF14"}
     assert those(found, NOT_REPRODUCED) == set()
     assert "smoke" in found["BF18"].reason
 
 
 def test_one_network_of_few_steps_leaves_the_claims_about_it_untested(tmp_path):
     found, _ = statuses(tmp_path, overrides={"families": {"unet": {"recipe": "smoke"}}})
-    assert those(found, NOT_TESTED) == {"BF17", "BF18", "BF19", "BF19-transfer", "BF22-quality"}
+    about_it = {"BF05-others", "BF23-unet", "BF23-unet-residual", "BF24"}
+    assert those(found, NOT_TESTED) == {"BF17", "BF18", "BF19", "BF19-transfer", "BF22-quality", *about_it}
 
 
 def test_a_configuration_with_fewer_networks_says_what_it_lacks(tmp_path):
     families = {"dncnn": {"ranges": [30]}, "rcnn": None, "unet": {"bias": [False]}, "densenet": None}
     found, _ = statuses(tmp_path, overrides={"families": families})
-    assert those(found, NOT_TESTED) == {"BF15", "BF17", "BF18", "BF19", "BF22", "BF22-quality"}
+    others = {"BF05-others", *(f"BF23-{name}" for name in OTHERS)}
+    assert those(found, NOT_TESTED) == {"BF11", "BF15", "BF17", "BF18", "BF19", "BF22", "BF22-quality", *others}
     assert "needs a biased and a bias-free rcnn" in found["BF18"].reason
     assert "[0, 10]" in found["BF22"].reason
 
 
 def test_a_configuration_of_one_network_is_scored(tmp_path):
-    families = {"dncnn": {"ranges": [100]}, **dict.fromkeys(("rcnn", "unet", "densenet"))}
-    found, _ = statuses(tmp_path, overrides={"families": families})
-    assert those(found, REPRODUCED) == {"BF01", "BF02", "BF14", "BF15-inside", "BF19-transfer"}
+    families = {"dncnn": {"ranges": [100]}, **dict.fromkeys(("rcnn", "unet", "densenet", "dncnn-uniform"))}
+    denoisers = dict.fromkeys(("dncnn-bf-blur", "dncnn-cnn-blur"))
+    found, _ = statuses(tmp_path, overrides={"families": families, "denoisers": denoisers})
+    jacobians = {f"BF{n:02d}" for n in (3, 4, 5, 6, 7, 8, 9, 10, 24)} | {"BF09-negative"}
+    own = {"BF01", "BF02", "BF11", "BF14", "BF15-inside", "BF19-transfer"}
+    assert those(found, REPRODUCED) == own | jacobians
 
 
 def test_state_of_the_art_is_measured_against_the_authors_curve(tmp_path):
@@ -149,7 +169,7 @@ def test_scorecard_has_a_row_per_claim_and_says_how_it_was_decided(tmp_path):
     assert rows["BF22-quality"]["ours"] == ""
     assert all(row["why"] and row["stated"] for row in rows.values())
     text = page.read_text(encoding="utf-8")
-    assert "9 reproduced, 2 not reproduced, 1 not tested" in text
+    assert "33 reproduced, 2 not reproduced, 1 not tested" in text
     assert "Networks of the recipe quick are small" in text
     large = [replace(verdict, recipes=("released",)) for verdict in claims.verdicts(tmp_path / "results")]
     assert "are small" not in claims.scorecard_page(large, "released")

@@ -46,7 +46,7 @@ def test_every_claim_is_measured_from_results_that_a_figure_or_table_uses(docume
 
 def test_bias_free_carries_the_claims_that_its_figures_decide():
     ids = {claim.id.split("-")[0] for claim in registry.claims("bias_free")}
-    assert ids == {"BF01", "BF02", "BF14", "BF15", "BF16", "BF17", "BF18", "BF19", "BF22"}
+    assert ids == {f"BF{number:02d}" for number in range(1, 25)}
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_bias_free_carries_the_claims_that_its_figures_decide():
     [
         (lambda: registry.figures("bias_fre"), "bias_free"),
         (lambda: registry.experiment("bias_free", "figure_2"), "figure_02"),
-        (lambda: registry.draw("bias_free", "figure_13", "results", []), "figure_1"),
+        (lambda: registry.draw("bias_free", "figure_21", "results", []), "figure_2"),
         (lambda: registry.measure("bias_free", "gap_outsid"), "gap_outside"),
     ],
 )

@@ -303,6 +303,7 @@ def test_a_bar_shows_both_psnrs(tmp_path, capsys):
         {"bias": True},
         {"noise_range": (0, 51)},
         {"noise": "uniform"},
+        {"blur_range": (0, 2)},
         {"network": {"depth": 4, "width": 8}},
         {"training": {"lr": 2e-3}},
         {"training": {"epochs": 4}},

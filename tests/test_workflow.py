@@ -72,13 +72,29 @@ def test_first_taste_fetches_once_trains_two_networks_and_draws(tmp_path):
     assert not (tmp_path / "results").exists()
 
 
+def test_figure_20_trains_its_own_two_networks(tmp_path):
+    assert planned(tmp_path, "bias_free_figure_20", configfiles=()) == {
+        "fetch_dataset": 1,
+        "train_denoiser": 2,
+        "compute_bias_free_restoration": 1,
+        "bias_free_figure_20": 1,
+    }
+
+
 def test_everything_of_the_smoke_preset(tmp_path):
     assert planned(tmp_path) == {
         "fetch_dataset": 1,
-        "train_denoiser": 10,
+        "train_denoiser": 14,
         "describe_denoisers": 1,
-        "evaluate_denoiser": 20,
+        "evaluate_denoiser": 22,
         "compute_bias_free_figure_02": 1,
+        "compute_bias_free_restoration": 1,
+        "compute_bias_free_net_bias": 4,
+        "compute_bias_free_subspaces": 4,
+        "compute_bias_free_filters": 1,
+        "compute_bias_free_decomposition": 1,
+        "bias_free_table_net_bias": 1,
+        "bias_free_table_subspaces": 1,
         "bias_free_table_quality": 1,
         "bias_free_table_slopes": 1,
         "bias_free_table_homogeneity": 1,
@@ -91,8 +107,12 @@ def test_the_released_preset_fetches_what_is_released_and_trains_the_rest(tmp_pa
     counts = planned(tmp_path, configfiles=[ROOT / "config" / "released.yaml"])
     # The colour network and the one for digits belong to other documents.
     assert counts["fetch_weights"] == 3 * 8 + 1
-    assert counts["train_denoiser"] == 8
-    assert counts["evaluate_denoiser"] == 2 * (4 * 8 + 1)
+    assert counts["train_denoiser"] == 8 + 2 + 2
+    # Networks of uniform noise are tested under uniform noise alone, those for blurred images for figure 20 alone.
+    assert counts["evaluate_denoiser"] == 2 * (4 * 8 + 1) + 2
+    assert counts["compute_bias_free_net_bias"] == 4 * 3
+    # Fifty patches for DnCNN and ten for each of the others, ten to a job.
+    assert counts["compute_bias_free_subspaces"] == 5 + 3
 
 
 def test_every_figure_and_table_is_a_target_and_so_is_its_path(tmp_path):
@@ -103,8 +123,9 @@ def test_every_figure_and_table_is_a_target_and_so_is_its_path(tmp_path):
 
 
 def test_a_configuration_without_twins_makes_everything_but_figure_02(tmp_path):
-    counts = planned(tmp_path, overlay="families: {dncnn: {bias: [false]}, rcnn: null, unet: null, densenet: null}")
-    assert "bias_free_figure_02" not in counts
+    families = "families: {dncnn: {bias: [false]}, rcnn: null, unet: null, densenet: null, dncnn-uniform: null}\n"
+    counts = planned(tmp_path, overlay=families + "denoisers: {dncnn-bf-blur: null, dncnn-cnn-blur: null}")
+    assert not {"bias_free_figure_02", "bias_free_figure_20", "compute_bias_free_restoration"} & set(counts)
     assert (counts["train_denoiser"], counts["bias_free_figure_03"], counts["score"]) == (2, 1, 1)
 
 
@@ -112,8 +133,9 @@ def test_a_folder_of_the_users_own_needs_no_download(tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.png").touch()
     own = "datasets: {mine: {images: photos}}\nbias_free: {dataset: mine}\n"
-    families = "families: {dncnn: {dataset: mine}, rcnn: null, unet: null, densenet: null}\n"
-    counts = planned(tmp_path, overlay=own + families)
+    families = "families: {dncnn: {dataset: mine}, rcnn: null, unet: null, densenet: null, dncnn-uniform: null}\n"
+    restorers = "denoisers: {dncnn-bf-blur: null, dncnn-cnn-blur: null}\n"
+    counts = planned(tmp_path, overlay=own + families + restorers)
     assert "fetch_dataset" not in counts
     assert counts["evaluate_denoiser"] == 8
 
@@ -150,22 +172,43 @@ def test_a_deleted_figure_is_redrawn_and_nothing_else(finished):
         figure.touch()
 
 
+def drawn_from(*results):
+    """The figures that are drawn from any of these files."""
+    wanted = {f"bias_free/{name}" for name in results}
+    return {f.target: 1 for f in registry.figures("bias_free", "figure").values() if wanted & set(f.reads)}
+
+
+FROM_NET_BIAS = {"bias_free_table_net_bias": 1, **drawn_from("net_bias.csv")}
+FROM_JACOBIANS = {
+    "bias_free_table_subspaces": 1,
+    **drawn_from("subspaces.csv", "spectra.csv", "singular_vectors.npz"),
+}
+FROM_FILTERS = {"compute_bias_free_filters": 1, **drawn_from("filters.npz")}
+FROM_DECOMPOSITION = {"compute_bias_free_decomposition": 1, **drawn_from("decomposition.npz")}
 FROM_TABLE = {
     "bias_free_table_quality": 1,
     "bias_free_table_slopes": 1,
     "score": 1,
-    **{name: 1 for name in PLOTS if name != "bias_free_figure_02"},
+    **{
+        figure.target: 1
+        for figure in registry.figures("bias_free", "figure").values()
+        if "bias_free/table_quality_summary.csv" in figure.reads
+    },
 }
 
 
 @pytest.mark.parametrize(
     ("overlay", "rerun"),
     [
-        ("bias_free: {draws: 2}", {"evaluate_denoiser": 20, **FROM_TABLE}),
-        ("bias_free: {uniform_sigma: [70]}", {"evaluate_denoiser": 10, **FROM_TABLE}),
+        ("bias_free: {draws: 2}", {"evaluate_denoiser": 22, **FROM_TABLE}),
+        ("bias_free: {uniform_sigma: [70]}", {"evaluate_denoiser": 12, **FROM_TABLE}),
         (
             "bias_free: {figure_02: {sigma_test: 70}}",
             {"compute_bias_free_figure_02": 1, "bias_free_figure_02": 1, "score": 1},
+        ),
+        (
+            "bias_free: {figure_20: {blur: [0, 1]}}",
+            {"compute_bias_free_restoration": 1, "bias_free_figure_20": 1, "score": 1},
         ),
         (
             "families: {unet: {training: {lr: 0.01}}}",
@@ -174,9 +217,19 @@ FROM_TABLE = {
                 "evaluate_denoiser": 4,
                 "describe_denoisers": 0,
                 "bias_free_table_homogeneity": 1,
+                "compute_bias_free_net_bias": 1,
+                "compute_bias_free_subspaces": 1,
                 **FROM_TABLE,
+                **FROM_NET_BIAS,
+                **FROM_JACOBIANS,
+                **FROM_FILTERS,
+                **FROM_DECOMPOSITION,
             },
         ),
+        ("bias_free: {figure_08: {patches: 3}}", {"compute_bias_free_net_bias": 3, "score": 1, **FROM_NET_BIAS}),
+        ("bias_free: {subspaces: {sigma: [10]}}", {"compute_bias_free_subspaces": 4, "score": 1, **FROM_JACOBIANS}),
+        ("bias_free: {filters: {sigma_04: [20]}}", FROM_FILTERS),
+        ("bias_free: {decomposition: {image: 1}}", FROM_DECOMPOSITION),
         ("mirror: elsewhere", {}),
     ],
 )
@@ -191,6 +244,19 @@ def test_a_changed_setting_reruns_what_depends_on_it(finished, overlay, rerun):
         ("documents/bias_free/figures.py", "CHANGED = 1", PLOTS),
         ("documents/bias_free/figures.py", "# A comment.", {}),
         ("documents/claims.py", "CHANGED = 1", {"score": 1}),
+        (
+            "analysis/subspace.py",
+            "CHANGED = 1",
+            {
+                "compute_bias_free_net_bias": 4,
+                "compute_bias_free_subspaces": 4,
+                "score": 1,
+                **FROM_NET_BIAS,
+                **FROM_JACOBIANS,
+                **FROM_FILTERS,
+                **FROM_DECOMPOSITION,
+            },
+        ),
         ("networks/unet.py", "CHANGED = 1", {"train_denoiser": 2}),
     ],
 )

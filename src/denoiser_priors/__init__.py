@@ -10,6 +10,9 @@ _PUBLIC = {
     "load_denoiser": "denoiser_priors.networks.zoo",
     "evaluate": "denoiser_priors.evaluation.api",
     "denoise": "denoiser_priors.evaluation.api",
+    "jacobian": "denoiser_priors.analysis.jacobian",
+    "net_bias": "denoiser_priors.analysis.net_bias",
+    "subspace": "denoiser_priors.analysis.subspace",
 }
 
 __all__ = ["__version__", *_PUBLIC]

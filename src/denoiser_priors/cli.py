@@ -21,7 +21,8 @@ each --config FILE laid over it in turn.
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status: 0, 1 (an error that was explained), 2 (usage), 130 (interrupted)."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    logging.getLogger("denoiser_priors").setLevel(logging.INFO)
     options = _parser().parse_args(arguments)
     if getattr(options, "threads", None):
         # Before torch is imported, so that its thread pools have this size from the start.
@@ -120,9 +121,34 @@ def _parser() -> argparse.ArgumentParser:
     _mirror(sub)
     _compute(sub)
 
+    sub = command(
+        "analyze",
+        steps.analyze,
+        "net bias, Jacobians and weighting functions of one denoiser",
+        "Take a denoiser apart at the middle of every image: net_bias.csv, subspaces.csv, singular_values.csv, "
+        "filters.npz, and pictures of the weighting functions of three pixels. NAME may be a weights file of your own.",
+    )
+    sub.add_argument("name", metavar="NAME", help="a denoiser of the configuration, or a weights file")
+    images = sub.add_mutually_exclusive_group(required=True)
+    images.add_argument("--dataset", metavar="ID", help="test images, see `denoiser-priors list datasets`")
+    images.add_argument("--images", metavar="DIR", type=Path, help="images: every image file of a folder")
+    sub.add_argument(
+        "--sigma", metavar="S", type=float, nargs="+", required=True, help="noise levels on the [0, 255] scale"
+    )
+    sub.add_argument(
+        "--patch", metavar="N", type=int, default=40, help="side of the square that is analysed, pixels (default: 40)"
+    )
+    sub.add_argument("--limit", metavar="N", type=int, help="only the first N images")
+    sub.add_argument("--memory-mb", metavar="MB", type=int, default=1024, help="for a Jacobian (default: 1024)")
+    sub.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder of the results")
+    _mirror(sub)
+    _compute(sub)
+
     sub = command("compute", steps.compute, "run one experiment of a document (a step of the workflow)")
     sub.add_argument("document")
     sub.add_argument("experiment")
+    sub.add_argument("--denoiser", metavar="NAME", help="of an experiment that is run for each denoiser, one of them")
+    sub.add_argument("--part", metavar="K", type=int, help="of an experiment in parts, one of them (counted from 0)")
     sub.add_argument("--out", metavar="FILE", type=Path, nargs="+", required=True)
     _mirror(sub)
     _compute(sub)

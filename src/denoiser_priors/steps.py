@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -34,6 +35,7 @@ def show_list(options: Namespace) -> None:
             state = "ready" if weights_path(config, name).is_file() else "-"
             bias = "biased" if spec.bias else "bias-free"
             kind = f"{low:g}-{high:g}" + (" uniform" if spec.noise == "uniform" else "")
+            kind += " blur {:g}-{:g}".format(*spec.blur_range) if any(spec.blur_range) else ""
             rows.append((name, spec.architecture, bias, kind, str(spec.channels), spec.source, spec.recipe, state))
     elif options.what == "datasets":
         from denoiser_priors.data import registry
@@ -63,7 +65,7 @@ def show_config(options: Namespace) -> None:
     """Print the configuration or what the model says of itself."""
     import yaml
 
-    from denoiser_priors import config_docs
+    from denoiser_priors.config import docs as config_docs
 
     if options.defaults:
         text = config_docs.documented_yaml()
@@ -214,6 +216,33 @@ def denoise(options: Namespace) -> None:
     )
 
 
+def analyze(options: Namespace) -> None:
+    """Take one denoiser apart."""
+    from denoiser_priors.analysis import command
+    from denoiser_priors.evaluation import api
+    from denoiser_priors.provenance import Stopwatch, write_provenance
+
+    watch = Stopwatch()
+    config = configuration(options)
+    _set_threads(options)
+    for key in ("limit", "memory_mb"):
+        value = getattr(options, key)
+        if value is not None and value < 1:
+            raise ConfigError(f"--{key.replace('_', '-')} must be at least 1, not {value}")
+    network, label = api._resolve(options.name, config, options.device)
+    channels = getattr(network, "channels", None)
+    dataset, images = api._images(options.dataset, options.images, channels, options.limit, config)
+    settings = {"patch": options.patch, "seed": config.seed, "memory_mb": options.memory_mb}
+    written = command.analyze(
+        network, images, options.sigma, options.out, name=label, dataset=dataset, **settings, progress=True
+    )
+    weights = next((path for path in (weights_path(config, options.name), Path(options.name)) if path.is_file()), None)
+    block = {"denoiser": label, "dataset": dataset, "sigma": options.sigma, "limit": options.limit, **settings}
+    write_provenance(written, config=block, inputs=[weights] if weights else [], watch=watch, device=options.device)
+    for path in written:
+        print(path)
+
+
 def compute(options: Namespace) -> None:
     """Run one experiment of a document."""
     from denoiser_priors.documents import registry as documents
@@ -223,7 +252,15 @@ def compute(options: Namespace) -> None:
     config = configuration(options)
     _set_threads(options)
     experiment = documents.experiment(options.document, options.experiment)
-    inputs = experiment(config, *options.out)
+    chosen = {key: getattr(options, key) for key in ("denoiser", "part")}
+    chosen = {key: value for key, value in chosen.items() if value is not None}
+    try:
+        inspect.signature(experiment).bind(config, *options.out, **chosen)
+    except TypeError as error:
+        raise ConfigError(
+            f"{options.document} {options.experiment}: not run that way ({error}); see --out, --denoiser and --part"
+        ) from None
+    inputs = experiment(config, *options.out, **chosen)
     block = getattr(config, options.document).model_dump(mode="json")
     write_provenance(options.out, config=block, inputs=inputs or (), watch=watch, device=options.device)
 

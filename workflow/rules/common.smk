@@ -81,7 +81,8 @@ def is_small(name):
 def training_code(name):
     """A hash of the code that decides what training gives."""
     networks = [f"networks/{file}.py" for file in ("base", "layers", "precision", "zoo", DENOISERS[name].architecture)]
-    return fingerprint(*networks, "training/*.py", "data/images.py", "data/patches.py", "noise.py")
+    data = [f"data/{file}.py" for file in ("blur", "images", "patches")]
+    return fingerprint(*networks, "training/*.py", *data, "noise.py")
 
 
 def evaluation_code():
@@ -111,7 +112,10 @@ def table_code():
 def drawing_code(document):
     """A hash of the code and the reference numbers behind the figures of a document."""
     return fingerprint(
-        f"documents/{document}/figures.py", f"documents/{document}/reference/*.csv", "documents/style.py"
+        f"documents/{document}/figures*.py",
+        f"documents/{document}/tables*.py",
+        f"documents/{document}/reference/*.csv",
+        "documents/style.py",
     )
 
 
@@ -122,13 +126,26 @@ def target_files(figure):
     return [f"{FIGURES}/{figure.document}/{figure.name}.{suffix}" for suffix in ("png", "pdf")]
 
 
-try:
-    EXAMPLE_TWINS = plan.example_twins(CONFIG)
-    WITHOUT = ()
-except ConfigError:
-    # Asked for by name, figure 2 says what it lacks; everything else is made without it.
-    EXAMPLE_TWINS = ()
-    WITHOUT = ("figure_02",)
+def available(choose):
+    """The denoisers that an experiment needs, or none where the configuration lacks them."""
+    try:
+        return choose(CONFIG)
+    except ConfigError:
+        return ()
+
+
+EXAMPLE_TWINS = available(plan.example_twins)
+RESTORATION_TWINS = available(plan.restoration_twins)
+
+# Asked for by name, these say what they lack; everything else is made without them.
+WITHOUT = {
+    figure: file
+    for figure, file, denoisers in (
+        ("figure_02", "bias_free/figure_02.npz", EXAMPLE_TWINS),
+        ("figure_20", "bias_free/restoration.csv", RESTORATION_TWINS),
+    )
+    if not denoisers
+}
 
 # What the claims are decided from.
 CLAIMS_READ = sorted(
@@ -137,6 +154,6 @@ CLAIMS_READ = sorted(
         for document in registry.documents()
         for claim in registry.read(document, "claims.yaml")
         for file in claim["reads"]
-        if Path(file).stem not in WITHOUT
+        if file not in WITHOUT.values()
     }
 )

@@ -29,7 +29,8 @@ rule score:
         source=fingerprint(
             "documents/claims.py",
             "documents/*/claims.yaml",
-            "documents/*/measures.py",
+            "documents/*/measures*.py",
+            "documents/*/tables*.py",
             "documents/*/reference/*.csv",
         ),
     message:

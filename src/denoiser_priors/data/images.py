@@ -38,7 +38,8 @@ def as_tensor(image: Image) -> torch.Tensor:
     """The image as a float32 tensor (C, H, W) in [0, 1]."""
     import torch
 
-    return torch.from_numpy(np.ascontiguousarray(image.pixels.transpose(2, 0, 1))).to(torch.float32) / 255
+    # A copy, since decoders give read-only arrays, which tensors must not share.
+    return torch.from_numpy(image.pixels.transpose(2, 0, 1).astype(np.float32, order="C")) / 255
 
 
 def luminance(pixels: np.ndarray) -> np.ndarray:

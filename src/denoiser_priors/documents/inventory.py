@@ -14,6 +14,8 @@ COLUMNS = (
     "noise_low",
     "noise_high",
     "trained_on",
+    "blur_low",
+    "blur_high",
     "training_set",
     "channels",
     "seed",
@@ -27,7 +29,8 @@ def inventory(config: Config) -> str:
     """The table as CSV text, one row per denoiser in the configuration's order.
 
     Columns: denoiser, architecture, bias (True or False), noise_low and noise_high (training range of sigma, [0, 255]
-    scale), trained_on (gaussian or uniform noise), training_set, channels, seed, source, recipe, preset.
+    scale), trained_on (gaussian or uniform noise), blur_low and blur_high (training range of Gaussian blur, pixels),
+    training_set, channels, seed, source, recipe, preset.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -42,6 +45,7 @@ def inventory(config: Config) -> str:
                 f"{low:g}",
                 f"{high:g}",
                 spec.noise,
+                *(f"{width:g}" for width in spec.blur_range),
                 spec.dataset,
                 spec.channels,
                 spec.seed,

@@ -100,12 +100,12 @@ class Trainer:
             Diverged: the weights or the validation PSNR are not finite.
         """
         self.check()
-        sigmas = levels(self.spec.noise_range)
+        chosen = levels(self.spec)
         psnrs = {
-            sigma: validate(self.model, crops, self.spec, sigma, device=self.device, between=between)
-            for sigma in dict.fromkeys(sigmas)
+            level: validate(self.model, crops, self.spec, *level, device=self.device, between=between)
+            for level in dict.fromkeys(chosen)
         }
-        middle, low, high = (psnrs[sigma] for sigma in sigmas)
+        middle, low, high = (psnrs[level] for level in chosen)
         if math.isnan(middle):
             raise Diverged(self.step - 1, "the validation PSNR is not a number")
         epoch = {
@@ -114,7 +114,7 @@ class Trainer:
             "learning_rate": self._rate(self.step - 1),
             "train_loss": self.losses.mean,
             "train_psnr": decibels(self.losses.mean),
-            "validation_sigma": sigmas[0],
+            "validation_sigma": chosen[0][0],
             "validation_psnr": middle,
             "validation_psnr_low": low,
             "validation_psnr_high": high,

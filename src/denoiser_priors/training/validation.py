@@ -1,4 +1,4 @@
-"""PSNR on images that training does not see, at a noise level inside the training range."""
+"""PSNR on images that training does not see, at a level of noise and blur inside the training range."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from denoiser_priors.config import Denoiser
+from denoiser_priors.data.blur import blur
 from denoiser_priors.data.images import Image, as_tensor
 from denoiser_priors.errors import DataError
 from denoiser_priors.metrics.quality import psnr
@@ -17,13 +18,14 @@ from denoiser_priors.noise import noise_field
 LARGEST_SIDE = 512
 
 
-def levels(noise_range: tuple[float, float]) -> tuple[float, float, float]:
-    """Noise levels of validation, [0, 255] scale: the middle of the training range, then its ends.
+def levels(spec: Denoiser) -> list[tuple[float, float]]:
+    """Noise ([0, 255] scale) and blur (pixels) of validation: the middle of both ranges, their low and high ends.
 
     The middle decides which epoch is best, as in the authors' code; the ends are for the record.
     """
-    low, high = noise_range
-    return (low + high) / 2, low, high
+    ranges = spec.noise_range, spec.blur_range
+    middle = tuple((low + high) / 2 for low, high in ranges)
+    return [middle, *zip(*ranges, strict=True)]
 
 
 def validation_crops(spec: Denoiser, images: Sequence[Image]) -> list[tuple[str, torch.Tensor]]:
@@ -51,14 +53,16 @@ def validate(
     crops: Sequence[tuple[str, torch.Tensor]],
     spec: Denoiser,
     sigma: float,
+    blur_width: float = 0.0,
     *,
     device: torch.device,
     between: Callable[[], None] = lambda: None,
 ) -> float:
     """Mean PSNR in dB over `crops` at noise level `sigma` ([0, 255] scale), for the output clipped to [0, 1].
 
-    The noise has the key (seed, image, sigma), so that every epoch, and a network's biased or
-    bias-free twin, is judged on the same noisy images. Computed in float32 with batch norm folded.
+    Before the noise, a Gaussian blur of standard deviation `blur_width`, pixels. The noise has the key (seed, image,
+    sigma), so that every epoch, and a network's biased or bias-free twin, is judged on the same noisy images. Computed
+    in float32 with batch norm folded.
 
     Args:
         between: called before each image; may raise, to give up.
@@ -75,6 +79,7 @@ def validate(
             image=name,
             noise=spec.noise,
         )
-        denoised = folded((clean + torch.from_numpy(field)).to(device)).clamp(0, 1).cpu()
+        noisy = blur(clean, blur_width) + torch.from_numpy(field)
+        denoised = folded(noisy.to(device)).clamp(0, 1).cpu()
         total += psnr(denoised, clean).item()
     return total / len(crops)

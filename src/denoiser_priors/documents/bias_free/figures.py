@@ -14,6 +14,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from denoiser_priors.documents import style
+from denoiser_priors.documents.bias_free import figures_analysis, figures_filters, figures_restoration
+from denoiser_priors.documents.bias_free.figures_labels import ARCHITECTURES
 from denoiser_priors.documents.bias_free.reference import TRAINED, released_quality
 from denoiser_priors.documents.bias_free.tables import unclipped_psnr
 from denoiser_priors.errors import ResultError
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-ARCHITECTURES = {"dncnn": "DnCNN", "rcnn": "recurrent CNN", "unet": "UNet", "densenet": "DenseNet"}
 SIGMA = style.SIGMA
 _TWINS = ((True, style.BIASED, "s", "with bias"), (False, style.BIAS_FREE, "o", "bias-free"))
 
@@ -139,7 +140,14 @@ def figure_19(results: Path) -> Figure:
     return _grid(results, PSNR, noise="uniform")
 
 
-FIGURES: dict[str, Callable[[Path], Figure]] = {
+def figure_bf20(results: Path) -> Figure:
+    """PSNR under uniform noise, DnCNN trained on uniform noise: what Section 7 says and the document does not show."""
+    return _grid(results, PSNR, architectures=["dncnn"], noise="uniform", trained_on="uniform")
+
+
+_ALL: dict[str, Callable[[Path], Figure]] = {
+    **figures_analysis.FIGURES,
+    **figures_filters.FIGURES,
     "figure_02": figure_02,
     "figure_03": figure_03,
     "figure_11": figure_11,
@@ -147,7 +155,12 @@ FIGURES: dict[str, Callable[[Path], Figure]] = {
     "figure_12_lpips": figure_12_lpips,
     "figure_18": figure_18,
     "figure_19": figure_19,
+    "figure_bf20": figure_bf20,
+    **figures_restoration.FIGURES,
 }
+
+FIGURES = dict(sorted(_ALL.items()))
+"""In the order of the document."""
 
 
 def _grid(
@@ -156,12 +169,13 @@ def _grid(
     *,
     architectures: Sequence[str] = tuple(ARCHITECTURES),
     noise: str = "gaussian",
+    trained_on: str = "gaussian",
     slopes: pd.Series | None = None,
 ) -> Figure:
-    """Panels of architectures (rows) by training ranges (columns); the networks are those trained on Gaussian noise."""
+    """Panels of architectures (rows) by training ranges (columns), for networks trained on one kind of noise."""
     path = results / "bias_free" / "table_quality_summary.csv"
     table = read_csv(path, ["denoiser", *TRAINED, "trained_on", "noise", "sigma", curves.x, curves.y, "preset"])
-    declared = table[table["trained_on"] == "gaussian"]
+    declared = table[table["trained_on"] == trained_on]
     ranges = sorted({*zip(declared["noise_low"], declared["noise_high"], strict=True)}, key=lambda r: (r[1], r[0]))
     table = declared[(declared["noise"] == noise) & np.isfinite(declared[curves.x]) & declared[curves.y].notna()]
     rows, columns = len(architectures), max(1, len(ranges))
@@ -187,7 +201,7 @@ def _grid(
     figure.supxlabel(curves.x_label, fontsize=8)
     if rows > 1:
         figure.supylabel(curves.y_label, fontsize=8)
-    _legend(figure, curves, with_reference, _about(table, noise))
+    _legend(figure, curves, with_reference, _about(table, noise, trained_on))
     return figure
 
 
@@ -286,15 +300,16 @@ def _legend(figure: Figure, curves: Curves, with_reference: bool, title: str) ->
     legend.get_title().set_color(style.NEUTRAL)
 
 
-def _about(table: pd.DataFrame, noise: str) -> str:
+def _about(table: pd.DataFrame, noise: str, trained_on: str) -> str:
     """One line on what was measured."""
+    title = f"{noise.capitalize()} noise" + (" in training and test" if trained_on == noise != "gaussian" else "")
     if table.empty:
-        return f"{noise.capitalize()} noise"
+        return title
     presets = ", ".join(sorted({str(preset) for preset in table["preset"]}))
     sets = ", ".join(
         f"{name}, {_count(int(part['images'].max()))}" for name, part in table.groupby("dataset", sort=False)
     )
-    return f"{noise.capitalize()} noise, mean over {sets} · preset {presets}"
+    return f"{title}, mean over {sets} · preset {presets}"
 
 
 def _count(images: int) -> str:

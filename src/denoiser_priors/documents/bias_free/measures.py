@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from denoiser_priors.documents.bias_free import measures_analysis, measures_restoration
 from denoiser_priors.documents.bias_free.reference import TRAINED, released_quality
 from denoiser_priors.documents.claims import Measurement, NotTested
 from denoiser_priors.errors import ResultError
@@ -88,15 +89,19 @@ def loss_outside(results: Path, *, architecture: str, reach: float) -> Measureme
     return Measurement(best - ours, detail, (narrow.name, wide.name), _sets(table))
 
 
-def loss_inside(results: Path, *, architecture: str) -> Measurement:
+def loss_inside(
+    results: Path, *, architecture: str, noise: str = "gaussian", trained_on: str = "gaussian"
+) -> Measurement:
     """The largest deficit in PSNR of a bias-free network against its biased twin inside their training range, dB."""
-    table, networks = _networks(results)
+    table, networks = _networks(results, noise, trained_on)
     found = []
     for biased, free in _twins(networks, architecture):
         for sigma in sorted(set(biased.inside()) & set(free.inside())):
             found.append((float(biased.curve["psnr"][sigma] - free.curve["psnr"][sigma]), sigma, biased, free))
     if not found:
-        raise NotTested(f"needs a biased and a bias-free {architecture} tested inside their training range")
+        raise NotTested(
+            f"needs a biased and a bias-free {architecture} trained on {trained_on} noise, tested inside their range"
+        )
     loss, sigma, biased, free = max(found, key=lambda item: item[0])
     names = dict.fromkeys(network.name for *_, a, b in found for network in (a, b))
     detail = f"largest at sigma {sigma:g}, {free.name} against {biased.name}"
@@ -110,15 +115,16 @@ def gap_outside(
     noise: str = "gaussian",
     quality: str = "psnr",
     every_range: bool = False,
+    trained_on: str = "gaussian",
 ) -> Measurement:
     """The smallest lead of a bias-free network over its biased twin at the largest tested level, outside their range.
 
     For each architecture the twins of the narrowest range, or those of every range whose maximum the level exceeds by
     the factor OUTSIDE. In dB for `quality` psnr.
     """
-    table, networks = _networks(results, noise)
+    table, networks = _networks(results, noise, trained_on)
     if not networks:
-        raise NotTested(f"needs networks tested under {noise} noise")
+        raise NotTested(f"needs networks trained on {trained_on} noise and tested under {noise} noise")
     sigma = max(table["sigma"])
     found = []
     for architecture in architectures:
@@ -207,14 +213,16 @@ MEASURES: dict[str, Callable[..., Measurement]] = {
         example_gap,
         loss_to_released,
     )
-}
+} | {**measures_analysis.MEASURES, **measures_restoration.MEASURES}
 
 
-def _networks(results: Path, noise: str = "gaussian") -> tuple[pd.DataFrame, list[Network]]:
-    """The summary under one kind of noise, networks trained on Gaussian noise, and those networks one by one."""
+def _networks(
+    results: Path, noise: str = "gaussian", trained_on: str = "gaussian"
+) -> tuple[pd.DataFrame, list[Network]]:
+    """The summary under one kind of noise, of networks trained on one kind, and those networks one by one."""
     needed = ["denoiser", *TRAINED, "trained_on", "dataset", "noise", "sigma", "psnr", "ssim"]
     table = read_csv(results / "bias_free" / "table_quality_summary.csv", needed)
-    table = table[(table["noise"] == noise) & (table["trained_on"] == "gaussian")]
+    table = table[(table["noise"] == noise) & (table["trained_on"] == trained_on)]
     networks = []
     for (name, *about), part in table.groupby(["denoiser", *TRAINED], sort=False):
         curve = part.drop_duplicates("sigma").set_index("sigma").sort_index()

@@ -31,7 +31,19 @@ class Evaluation:
 
 
 def evaluated(config: Config) -> dict[str, Denoiser]:
-    """The denoisers of the document: all gray ones for photographs, by name, in the configuration's order."""
+    """The denoisers of the document: gray ones for photographs, by name, in the configuration's order.
+
+    Networks that remove a blur too are none of them; they are `restorers`.
+    """
+    return {name: spec for name, spec in _photographers(config).items() if not any(spec.blur_range)}
+
+
+def restorers(config: Config) -> dict[str, Denoiser]:
+    """The networks for photographs that were trained on blurred and noisy images, by name."""
+    return {name: spec for name, spec in _photographers(config).items() if any(spec.blur_range)}
+
+
+def _photographers(config: Config) -> dict[str, Denoiser]:
     return {
         name: spec
         for name, spec in config.denoisers_by_name().items()
@@ -40,13 +52,17 @@ def evaluated(config: Config) -> dict[str, Denoiser]:
 
 
 def evaluations(config: Config) -> list[Evaluation]:
-    """All evaluations behind the document's tables: each denoiser under Gaussian and under uniform noise."""
+    """All evaluations behind the document's tables: each denoiser under Gaussian and under uniform noise.
+
+    Those trained on uniform noise are tested under uniform noise alone.
+    """
     settings = config.bias_free
     return [
         Evaluation(name, settings.dataset, noise, tuple(sigma))
         for noise, sigma in (("gaussian", settings.sigma), ("uniform", settings.uniform_sigma))
         if sigma
-        for name in evaluated(config)
+        for name, spec in evaluated(config).items()
+        if noise in ("uniform", spec.noise)
     ]
 
 
@@ -73,6 +89,28 @@ def example_twins(config: Config) -> tuple[str, str]:
         raise ConfigError(
             "figure 2 of bias_free compares a biased network with its bias-free twin and the configuration has no such "
             "pair; add a family with `bias: [false, true]`, for example families: {dncnn: {ranges: [10]}}"
+        )
+    pair = pairs[0][1]
+    return pair[True], pair[False]
+
+
+def restoration_twins(config: Config) -> tuple[str, str]:
+    """Names of the biased and the bias-free network of figure 20, DnCNN before other architectures.
+
+    Raises:
+        ConfigError: no two networks trained on blurred images differ in nothing but their bias.
+    """
+    candidates: dict[tuple, dict[bool, str]] = {}
+    for name, spec in restorers(config).items():
+        key = (spec.architecture != "dncnn", spec.architecture, spec.noise_range, spec.blur_range)
+        key += (spec.noise, spec.dataset, spec.recipe)
+        candidates.setdefault(key, {}).setdefault(spec.bias, name)
+    pairs = sorted((key, pair) for key, pair in candidates.items() if len(pair) == 2)
+    if not pairs:
+        raise ConfigError(
+            "figure 20 of bias_free compares a biased network with its bias-free twin, both trained on blurred images, "
+            "and the configuration has no such pair; add a family with `bias: [false, true]` and a `blur_range`, for "
+            "example families: {restorer: {architecture: dncnn, ranges: [55], blur_range: 4}}"
         )
     pair = pairs[0][1]
     return pair[True], pair[False]

@@ -78,7 +78,7 @@ def _block(model: BaseModel, depth: int) -> str:
             )
         if isinstance(value, BaseModel):
             lines += [f"{indent}{name}:", _block(value, depth + 1).rstrip("\n")]
-        elif isinstance(value, dict) and value:
+        elif isinstance(value, dict) and any(isinstance(item, BaseModel) for item in value.values()):
             lines.append(f"{indent}{name}:")
             described = False
             for key, item in value.items():

@@ -8,19 +8,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import Field, ValidationError, model_validator
 
-from denoiser_priors.config_errors import explain, messages, nearest
-from denoiser_priors.config_files import merge, read_yaml
+from denoiser_priors.config.bias_free import BiasFree
+from denoiser_priors.config.errors import explain, messages, nearest
+from denoiser_priors.config.files import merge, read_yaml
+from denoiser_priors.config.values import Architecture, BlurRange, Channels, Model, Noise, NoiseRange, Recipe
 from denoiser_priors.errors import ConfigError
 
 ARCHITECTURES = ("dncnn", "rcnn", "unet", "densenet")
@@ -28,54 +21,7 @@ DOCUMENTS = ("bias_free", "implicit_prior", "stochastic_denoising", "mean_shift"
 
 DEFAULT_FILE = Path("config/config.yaml")
 
-_PACKAGE = Path(__file__).parent
-
-
-def _noise_range(value: Any) -> Any:
-    """Accept a single maximum as the range [0, maximum]."""
-    return (0, value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
-
-
-def _check_range(value: tuple[float, float]) -> tuple[float, float]:
-    low, high = value
-    if low < 0 or high < 0:
-        raise ValueError(f"a noise range cannot be negative: [{low:g}, {high:g}]")
-    if low > high:
-        raise ValueError(f"a noise range goes from low to high: [{low:g}, {high:g}] is reversed")
-    if high > 255:
-        raise ValueError(f"noise levels are on the [0, 255] scale: {high:g} is too large")
-    return value
-
-
-NoiseRange = Annotated[
-    tuple[float, float],
-    BeforeValidator(_noise_range),
-    AfterValidator(_check_range),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "number", "minimum": 0, "maximum": 255},
-                {
-                    "type": "array",
-                    "items": {"type": "number", "minimum": 0, "maximum": 255},
-                    "minItems": 2,
-                    "maxItems": 2,
-                },
-            ]
-        }
-    ),
-]
-Architecture = Literal["dncnn", "rcnn", "unet", "densenet"]
-Recipe = Literal["paper", "released", "quick", "smoke"]
-Noise = Literal["gaussian", "uniform"]
-Channels = Literal[1, 3]
-Sigma = Annotated[float, Field(ge=0, le=255)]
-
-
-class Model(BaseModel):
-    """Base of all parts: unknown keys are errors, values do not change after validation."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+_PACKAGE = Path(__file__).parent.parent
 
 
 class Training(Model):
@@ -115,6 +61,7 @@ class Denoiser(Model):
     bias: bool
     noise_range: tuple[float, float]
     noise: Noise = "gaussian"
+    blur_range: tuple[float, float] = (0, 0)
     dataset: str
     validation: str | None = None
     channels: Channels = 1
@@ -123,7 +70,7 @@ class Denoiser(Model):
     weights: str | None = None
     released: str | None = None
     recipe: Recipe
-    network: dict[str, Any] = {}
+    network: dict[str, Any] = Field({})
     training: Training = Training()
 
 
@@ -136,6 +83,9 @@ class Entry(Model):
         (0, 55), description="noise levels of training, [0, 255] scale: [low, high] or high"
     )
     noise: Noise = Field("gaussian", description="training noise: gaussian, or uniform of the same standard deviation")
+    blur_range: BlurRange = Field(
+        (0, 0), description="Gaussian blur before the noise, standard deviation in pixels: [low, high] or high; 0: none"
+    )
     dataset: str = Field("embedded", description="training images: a dataset, or a name under `datasets`")
     validation: str | None = Field(None, description="images that validate training; null: crops of training images")
     channels: Channels = Field(1, description="1 (gray) or 3 (colour)")
@@ -167,6 +117,9 @@ class Family(Model):
     )
     bias: tuple[bool, ...] = Field((False, True), min_length=1, description="which twins: bias-free, biased, or both")
     noise: Noise = Field("gaussian", description="training noise")
+    blur_range: BlurRange = Field(
+        (0, 0), description="Gaussian blur before the noise, standard deviation in pixels: [low, high] or high; 0: none"
+    )
     dataset: str = Field("embedded", description="training images")
     validation: str | None = Field(None, description="images that validate training; null: crops of training images")
     channels: Channels = Field(1, description="1 (gray) or 3 (colour)")
@@ -193,29 +146,6 @@ class Paths(Model):
     cache: str = Field(".cache", description="training checkpoints; survives interrupted runs")
 
 
-class ExampleImage(Model):
-    """Which image of the test set a figure shows."""
-
-    image: Annotated[int, Field(ge=0)] = Field(0, description="index of the image in the test set")
-    sigma_test: Sigma = Field(90, description="noise level of the test image, [0, 255] scale")
-
-
-class BiasFree(Model):
-    """Mohan, Kadkhodaie, Simoncelli, Fernandez-Granda 2020."""
-
-    dataset: str = Field("embedded", description="test images")
-    limit: Annotated[int, Field(ge=1)] | None = Field(None, description="use only the first so many test images")
-    sigma: tuple[Sigma, ...] = Field(
-        (10, 20, 30, 50, 70, 90, 100), min_length=1, description="test noise levels, [0, 255] scale"
-    )
-    uniform_sigma: tuple[Sigma, ...] = Field(
-        (10, 30, 50, 70, 90), description="noise levels of the test with uniform noise, [0, 255] scale"
-    )
-    draws: Annotated[int, Field(ge=1)] = Field(1, description="noise draws of every image and level")
-    lpips: bool = Field(True, description="measure LPIPS too (about a quarter more time)")
-    figure_02: ExampleImage = Field(ExampleImage(), description="the example of figure 2 (networks trained on [0, 10])")
-
-
 class Config(Model):
     """Everything a run is told."""
 
@@ -233,10 +163,22 @@ class Config(Model):
             "rcnn": Family(ranges=(10, 55)),
             "unet": Family(ranges=(10, 55)),
             "densenet": Family(ranges=(10, 55)),
+            "dncnn-uniform": Family(architecture="dncnn", ranges=(10,), noise="uniform"),
         },
         description="blocks of denoisers, named FAMILY-bf-LOWtoHIGH (bias-free) and FAMILY-cnn-LOWtoHIGH (biased)",
     )
-    denoisers: dict[str, Entry | None] = Field({}, description="single denoisers, by name")
+    denoisers: dict[str, Entry | None] = Field(
+        {
+            f"dncnn-{kind}-blur": Entry(
+                architecture="dncnn",
+                bias=bias,
+                noise_range=(0, 55),
+                blur_range=(0, 4),
+            )
+            for kind, bias in (("bf", False), ("cnn", True))
+        },
+        description="single denoisers, by name; null removes one",
+    )
     bias_free: BiasFree = Field(BiasFree(), description="experiments of the document bias_free")
 
     @model_validator(mode="after")
@@ -331,7 +273,8 @@ def working_config(paths: Sequence[str | Path] = ()) -> Config:
 def load_config(paths: Sequence[str | Path] = (), overrides: Mapping[str, Any] | None = None) -> Config:
     """The default preset with the files `paths` and then `overrides` laid over it.
 
-    A mapping in an overlay is merged into the one below it; any other value replaces what was there.
+    A mapping in an overlay is merged into the one below it; any other value replaces what was there. Where an
+    overlay gives a family or a denoiser its recipe, what the layers below changed about theirs is dropped.
 
     Raises:
         ConfigError: all that is wrong at once: for each, the file, the path of the key, and what was expected.
@@ -343,8 +286,19 @@ def load_config(paths: Sequence[str | Path] = (), overrides: Mapping[str, Any] |
     base = Config().model_dump(mode="json") if layers else {}
     merge(merged, base)
     for _, layer in layers:
+        _follow_recipes(merged, layer)
         merge(merged, layer)
     try:
         return Config.model_validate(merged)
     except ValidationError as error:
         raise ConfigError(explain(error, Config, layers)) from None
+
+
+def _follow_recipes(base: dict, layer: Mapping) -> None:
+    """Drop sizes and training settings that amend a recipe which `layer` replaces."""
+    for section in ("families", "denoisers"):
+        below, above = base.get(section), layer.get(section)
+        if isinstance(below, dict) and isinstance(above, Mapping):
+            for name, entry in above.items():
+                if isinstance(entry, Mapping) and "recipe" in entry and isinstance(below.get(name), dict):
+                    below[name].update(network={}, training={})
