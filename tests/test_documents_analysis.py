@@ -1,6 +1,7 @@
 """Figures and experiments of bias_free on net bias, Jacobians and weighting functions."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from denoiser_priors.errors import ConfigError, ResultError
 from denoiser_priors.networks import zoo
 from denoiser_priors.tables import read_csv
 
+ROOT = Path(__file__).parents[1]
 OWN = ["figure_01", *(f"figure_{n:02d}" for n in (4, 5, 6, 7, 8, 9, 10, 13, 14, 15, 16, 17))]
 NONE = {**dict.fromkeys(("rcnn", "unet", "densenet", "dncnn-uniform"))}
 NO_BLUR = dict.fromkeys(("dncnn-bf-blur", "dncnn-cnn-blur"))
@@ -64,7 +66,7 @@ def test_networks_for_blur_and_uniform_noise_are_not_taken():
 
 
 def test_the_released_preset_has_the_documents_counts():
-    config = load_config(["config/released.yaml"])
+    config = load_config([ROOT / "config" / "released.yaml"])
     parts = plan_analysis.parts(config)
     assert sum(part.last - part.first for part in parts if part.denoiser == "dncnn-bf-0to100") == 50
     assert [part.last for part in parts if part.denoiser == "unet-bf-0to100"] == [10]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -66,8 +65,6 @@ def analyze(
         AnalysisError: a patch of more than `LARGEST` values or less than 5 pixels, output that is not finite.
         ConfigError: a negative level.
     """
-    # Arrays that cannot be written to make torch warn.
-    images = [dataclasses.replace(image, pixels=image.pixels.copy()) for image in images]
     if patch < 5:
         raise AnalysisError(f"patch: expected at least 5 pixels, not {patch}.")
     patches = central_patches(images, patch)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -201,9 +200,7 @@ def test_images(config: Config) -> list[Image]:
 
     settings = config.bias_free
     where = {"split": "test", "limit": settings.limit, "folders": config.datasets}
-    images = load_images(settings.dataset, config.paths.data, **where)
-    # Arrays that cannot be written to make torch warn.
-    return [dataclasses.replace(image, pixels=image.pixels.copy()) for image in images]
+    return load_images(settings.dataset, config.paths.data, **where)
 
 
 def structured_crop(images: Sequence[Image], index: int, size: int) -> tuple[str, Tensor]:
