@@ -6,23 +6,6 @@ BIASED_NETWORKS = plan_analysis.biased_networks(CONFIG)
 SUBSPACE_PARTS = plan_analysis.parts(CONFIG)
 
 
-def analysis_code(*files):
-    """A hash of the code that decides what the analyses give."""
-    room = [f"documents/bias_free/{file}.py" for file in ("analysis", "arrays", "plan", "plan_analysis", *files)]
-    return fingerprint(*room, "analysis/*.py", "networks/*.py", "data/images.py", "noise.py")
-
-
-def gathering_code():
-    """A hash of the code that puts the tables of single networks together."""
-    room = [f"documents/bias_free/{file}.py" for file in ("analysis", "arrays", "subspaces")]
-    return fingerprint(*room, "tables.py")
-
-
-def sizes_of(settings):
-    """A block of settings, as the parameters of a rule."""
-    return settings.model_dump(mode="json")
-
-
 rule compute_bias_free_net_bias:
     input:
         weights=f"{RESULTS}/denoisers/{{name}}/weights.safetensors",

@@ -1,13 +1,6 @@
 # Mohan et al. 2020, Figure 20: restoration of blurred and noisy images.
 
 
-def restoration_code():
-    """A hash of the code that decides what the restoration of blurred images gives."""
-    room = [f"documents/bias_free/{file}.py" for file in ("plan", "restoration", "tables_restoration")]
-    evaluation = ("evaluation/apply.py", "evaluation/protocols.py", "metrics/quality.py")
-    return fingerprint(*room, *evaluation, "networks/*.py", "data/blur.py", "data/images.py", "noise.py")
-
-
 rule compute_bias_free_restoration:
     input:
         weights=weights_of(RESTORATION_TWINS),
