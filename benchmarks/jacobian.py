@@ -27,6 +27,7 @@ from denoiser_priors import load_denoiser
 from denoiser_priors.analysis.jacobian import jacobian
 from denoiser_priors.files import write_text
 from denoiser_priors.networks import zoo
+from denoiser_priors.provenance import processor
 
 TARGET = 3.0
 MEMORY_TARGET_MB = 2048
@@ -81,16 +82,6 @@ def measure(denoiser: nn.Module, side: int, rounds: int, every: int, memory_mb: 
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "target_peak_mb": MEMORY_TARGET_MB,
     }
-
-
-def processor() -> str:
-    """Name of the processor, as far as the system tells."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def main() -> int:

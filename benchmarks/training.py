@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import statistics
 import sys
 import time
@@ -24,6 +23,7 @@ from torch import Tensor, nn
 from denoiser_priors.files import write_text
 from denoiser_priors.networks import precision, zoo
 from denoiser_priors.networks.layers import bias_free_batch_norm
+from denoiser_priors.provenance import processor
 
 TARGETS = {"BF-DnCNN": 2.2, "DnCNN": 2.0}
 SIZES = {"depth": 20, "width": 64}
@@ -101,16 +101,6 @@ def measure(bias: bool, device: torch.device, batch: int, rounds: int) -> dict:
         "ratio": statistics.median(plain / suite for suite, plain in zip(*seconds, strict=True)),
         "target": TARGETS[name],
     }
-
-
-def processor() -> str:
-    """Name of the processor, as far as the system tells."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def main() -> int:

@@ -82,7 +82,7 @@ def test_identity_networks_give_back_what_they_are_given(tmp_path):
         spec = config.denoiser(name)
         model = zoo.build("dncnn", bias=spec.bias, **spec.network)
         torch.nn.init.zeros_(model.last.weight)
-        zoo.save(model, zoo.weights_path(spec, config), spec.model_dump(mode="json"))
+        zoo.save(model, config.weights_path(spec.name), spec.model_dump(mode="json"))
     out = tmp_path / "restoration.csv"
     inputs = restoration(config, out)
     assert {path.parent.name for path in inputs} == BLURRED

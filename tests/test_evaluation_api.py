@@ -45,7 +45,7 @@ def project(tmp_path):
     config = load_config(overrides={"paths": paths, "datasets": {"mine": {"images": str(folder)}}})
     spec = config.denoiser("dncnn-bf-0to10")
     model = zoo.build(spec.architecture, bias=spec.bias, **spec.network)
-    zoo.save(model, zoo.weights_path(spec, config), spec.model_dump(mode="json"))
+    zoo.save(model, config.weights_path(spec.name), spec.model_dump(mode="json"))
     return config, folder
 
 
@@ -55,7 +55,7 @@ def project(tmp_path):
 def test_evaluate_by_name_by_file_and_by_module_agree(project):
     config, folder = project
     spec = config.denoiser("dncnn-bf-0to10")
-    weights = zoo.weights_path(spec, config)
+    weights = config.weights_path(spec.name)
     options = {"sigma": [10, 90], "lpips": False, "config": config}
     by_name = evaluate("dncnn-bf-0to10", images=folder, **options)
     assert tuple(by_name.columns) == EVALUATION_COLUMNS

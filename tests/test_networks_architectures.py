@@ -237,3 +237,13 @@ def test_unknown_precision_is_refused():
         precision.autocast("cpu", "fp8")
     with pytest.raises(ValueError, match="fp32, bf16"):
         precision.prepare(nn.Conv2d(1, 1, 1), "cpu", "fp8")
+
+
+def test_an_unknown_device_is_one_error(monkeypatch):
+    monkeypatch.delenv("DENOISER_PRIORS_DEVICE", raising=False)
+    assert precision.choose_device("cpu").type == "cpu"
+    for name in ("gpu", "cuda:99"):
+        with pytest.raises(ConfigError, match=f"{name}.*expected cpu or cuda"):
+            precision.choose_device(name)
+    monkeypatch.setenv("DENOISER_PRIORS_DEVICE", "cpu")
+    assert precision.choose_device().type == "cpu"

@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 
 from denoiser_priors import load_denoiser
-from denoiser_priors.errors import CheckpointError
+from denoiser_priors.config import load_config
+from denoiser_priors.errors import CheckpointError, DownloadError
 from denoiser_priors.networks import released, zoo
 
 CHECKPOINTS = released.CHECKPOINTS
@@ -240,7 +241,23 @@ def test_load_denoiser_fetches_released_weights(mirror, tmp_path, crop):
     )  # fmt: skip
     paths = SimpleNamespace(results=str(tmp_path / "results"), data=str(tmp_path / "data"))
     config = SimpleNamespace(denoiser=lambda _: spec, paths=paths, mirror=str(mirror), offline=True)
+    config.weights_path = lambda name: tmp_path / "results" / "denoisers" / name / "weights.safetensors"
     denoiser = load_denoiser("any", config)
     assert denoiser.metadata["released"] == "dncnn-bf-0to30"
     direct = load_denoiser(_mirror_path(mirror, CHECKPOINTS["dncnn-bf-0to30"]))
     assert torch.equal(denoiser(crop), direct(crop))
+
+
+def test_offline_holds_for_released_weights_too(tmp_path, monkeypatch):
+    asked = {}
+
+    def refuse(checkpoint, root, **options):
+        asked.update(options)
+        raise DownloadError("refused")
+
+    monkeypatch.setattr("denoiser_priors.data.download.fetch_checkpoint", refuse)
+    overrides = {"offline": True, "families": {"dncnn": {"source": "released", "recipe": "released"}}}
+    config = load_config(overrides=overrides)
+    with pytest.raises(DownloadError):
+        released.obtain(config.denoiser("dncnn-bf-0to10"), config)
+    assert asked["offline"] is True

@@ -175,7 +175,8 @@ def _config(root, spec):
         return spec
 
     paths = SimpleNamespace(results=str(root / "results"), data=str(root / "data"))
-    return SimpleNamespace(denoiser=denoiser, paths=paths, mirror=None, offline=True)
+    kept = {"weights_path": lambda name: root / "results" / "denoisers" / name / "weights.safetensors"}
+    return SimpleNamespace(denoiser=denoiser, paths=paths, mirror=None, offline=True, **kept)
 
 
 def _spec(**keys):

@@ -69,7 +69,7 @@ def write_provenance(
         "inputs": {str(path): sha256(path) for path in inputs},
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
-        "machine": {"system": platform.platform(), "processor": platform.machine(), "cpus": os.cpu_count()},
+        "machine": {"system": platform.platform(), "processor": processor(), "cpus": os.cpu_count()},
         "device": device,
         "seconds": round(watch.seconds(), 2),
         "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
@@ -78,6 +78,16 @@ def write_provenance(
     for output in outputs:
         text = json.dumps({"output": str(output), "sha256": sha256(output), **record}, indent=2, default=str)
         write_text(sidecar(output), text + "\n")
+
+
+def processor() -> str:
+    """Name of the processor, as far as the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _version(package: str) -> str | None:

@@ -20,11 +20,6 @@ def configuration(options: Namespace) -> Config:
     return config.model_copy(update={"mirror": mirror}) if mirror else config
 
 
-def weights_path(config: Config, name: str) -> Path:
-    """Where the weights of a denoiser are kept."""
-    return Path(config.paths.results) / "denoisers" / name / "weights.safetensors"
-
-
 def show_list(options: Namespace) -> None:
     """Print what there is, one line each."""
     config = configuration(options)
@@ -32,7 +27,7 @@ def show_list(options: Namespace) -> None:
         rows = [("NAME", "ARCHITECTURE", "BIAS", "SIGMA", "CHANNELS", "SOURCE", "RECIPE", "STATE")]
         for name, spec in config.denoisers_by_name().items():
             low, high = spec.noise_range
-            state = "ready" if weights_path(config, name).is_file() else "-"
+            state = "ready" if config.weights_path(name).is_file() else "-"
             bias = "biased" if spec.bias else "bias-free"
             kind = f"{low:g}-{high:g}" + (" uniform" if spec.noise == "uniform" else "")
             kind += " blur {:g}-{:g}".format(*spec.blur_range) if any(spec.blur_range) else ""
@@ -104,7 +99,7 @@ def train(options: Namespace) -> None:
             f"the denoiser {spec.name} is not trained but taken from elsewhere (source: {spec.source}); "
             f"run `denoiser-priors fetch-weights {spec.name}`"
         )
-    out = options.out or weights_path(config, spec.name)
+    out = options.out or config.weights_path(spec.name)
     log = options.log_csv or out.with_name("training.csv")
     images = _images(config, spec.dataset, spec, split="train")
     validation = _validation(config, spec, images)
@@ -166,7 +161,7 @@ def fetch_weights(options: Namespace) -> None:
             f"the denoiser {spec.name} has no released weights to fetch (source: train); "
             f"run `denoiser-priors train {spec.name}`"
         )
-    out = options.out or weights_path(config, spec.name)
+    out = options.out or config.weights_path(spec.name)
     block = spec.model_dump(mode="json", exclude={"training"})
     model = released.obtain(spec, config) if spec.source == "released" else zoo.load_spec(spec, config)
     zoo.save(model, out, block)
@@ -176,12 +171,14 @@ def fetch_weights(options: Namespace) -> None:
 def evaluate(options: Namespace) -> None:
     """Measure one denoiser across noise levels."""
     from denoiser_priors.evaluation import api
+    from denoiser_priors.networks.precision import choose_device
     from denoiser_priors.provenance import Stopwatch, write_provenance
     from denoiser_priors.tables import write_csv
 
     watch = Stopwatch()
     config = configuration(options)
     _set_threads(options)
+    device = choose_device(options.device)
     settings: dict[str, Any] = {
         "dataset": options.dataset,
         "images": options.images,
@@ -193,16 +190,16 @@ def evaluate(options: Namespace) -> None:
         "lpips": not options.no_lpips,
         "seed": config.seed,
     }
-    table = api.evaluate(options.name, **settings, config=config, device=options.device)
+    table = api.evaluate(options.name, **settings, config=config, device=device)
     write_csv(table, options.out)
-    weights = weights_path(config, options.name)
+    weights = config.weights_path(options.name)
     inputs = [weights] if weights.is_file() else []
     write_provenance(
         [options.out],
         config={"denoiser": options.name, **settings},
         inputs=inputs,
         watch=watch,
-        device=options.device,
+        device=device,
     )
 
 
@@ -220,25 +217,27 @@ def analyze(options: Namespace) -> None:
     """Take one denoiser apart."""
     from denoiser_priors.analysis import command
     from denoiser_priors.evaluation import api
+    from denoiser_priors.networks.precision import choose_device
     from denoiser_priors.provenance import Stopwatch, write_provenance
 
     watch = Stopwatch()
     config = configuration(options)
     _set_threads(options)
+    device = choose_device(options.device)
     for key in ("limit", "memory_mb"):
         value = getattr(options, key)
         if value is not None and value < 1:
             raise ConfigError(f"--{key.replace('_', '-')} must be at least 1, not {value}")
-    network, label = api._resolve(options.name, config, options.device)
+    network, label = api.resolve(options.name, config, device)
     channels = getattr(network, "channels", None)
-    dataset, images = api._images(options.dataset, options.images, channels, options.limit, config)
+    dataset, images = api.test_images(options.dataset, options.images, channels, options.limit, config)
     settings = {"patch": options.patch, "seed": config.seed, "memory_mb": options.memory_mb}
     written = command.analyze(
         network, images, options.sigma, options.out, name=label, dataset=dataset, **settings, progress=True
     )
-    weights = next((path for path in (weights_path(config, options.name), Path(options.name)) if path.is_file()), None)
+    weights = next((path for path in (config.weights_path(options.name), Path(options.name)) if path.is_file()), None)
     block = {"denoiser": label, "dataset": dataset, "sigma": options.sigma, "limit": options.limit, **settings}
-    write_provenance(written, config=block, inputs=[weights] if weights else [], watch=watch, device=options.device)
+    write_provenance(written, config=block, inputs=[weights] if weights else [], watch=watch, device=device)
     for path in written:
         print(path)
 

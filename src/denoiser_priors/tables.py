@@ -12,13 +12,11 @@ import pandas as pd
 from denoiser_priors import files
 from denoiser_priors.errors import ResultError
 
+NOISY_IMAGE_COLUMNS = ("denoiser", "dataset", "image", "sigma", "draw", "noise")
+"""What a denoiser was given: the key of its noise, sigma on the [0, 255] scale."""
+
 EVALUATION_COLUMNS = (
-    "denoiser",
-    "dataset",
-    "image",
-    "sigma",
-    "draw",
-    "noise",
+    *NOISY_IMAGE_COLUMNS,
     "protocol",
     "input_psnr",
     "psnr",

@@ -21,14 +21,10 @@ from denoiser_priors.analysis.subspace import (
     nestedness,
     subspace,
 )
+from denoiser_priors.tables import NOISY_IMAGE_COLUMNS
 
 SUBSPACE_COLUMNS = (
-    "denoiser",
-    "dataset",
-    "image",
-    "sigma",
-    "draw",
-    "noise",
+    *NOISY_IMAGE_COLUMNS,
     "noise_protocol",
     "values",
     "dimension",

@@ -12,15 +12,11 @@ from denoiser_priors.analysis.checks import check_denoiser, check_images, direct
 from denoiser_priors.analysis.jacobian import in_precision
 from denoiser_priors.analysis.patches import check_patches, noisy_versions
 from denoiser_priors.errors import ConfigError
+from denoiser_priors.tables import NOISY_IMAGE_COLUMNS
 
 UNITS = ("l2", "rms")
 NORM_COLUMNS = (
-    "denoiser",
-    "dataset",
-    "image",
-    "sigma",
-    "draw",
-    "noise",
+    *NOISY_IMAGE_COLUMNS,
     "noise_protocol",
     "values",
     "unit",

@@ -152,7 +152,7 @@ class Config(Model):
     preset: str = Field("quick", description="name of the preset, shown on the scorecard and in provenance")
     seed: int = Field(0, description="of test noise; training seeds belong to the denoisers")
     mirror: str | None = Field(
-        None, description="folder or URL of a mirror of the downloads; DENOISER_PRIORS_MIRROR sets it too"
+        None, description="folder with a mirror of the downloads; DENOISER_PRIORS_MIRROR sets it too"
     )
     offline: bool = Field(False, description="never use the network: mirror and files at hand only")
     paths: Paths = Field(Paths(), description="folders")
@@ -226,6 +226,10 @@ class Config(Model):
             else:
                 specs[name] = _complete(name, **entry.model_dump())
         return specs
+
+    def weights_path(self, name: str) -> Path:
+        """Where the weights of a denoiser are kept: <results>/denoisers/<name>/weights.safetensors."""
+        return Path(self.paths.results) / "denoisers" / name / "weights.safetensors"
 
     def denoiser(self, name: str) -> Denoiser:
         """The denoiser called `name`.

@@ -86,9 +86,9 @@ def evaluate(
     config = _config(config)
     if dataset is not None and dataset not in config.datasets:
         registry.dataset(dataset)
-    network, label = _resolve(denoiser, config, device)
+    network, label = resolve(denoiser, config, device)
     channels = getattr(network, "channels", None)
-    dataset, loaded = _images(dataset, images, channels, limit, config)
+    dataset, loaded = test_images(dataset, images, channels, limit, config)
     with evaluating(network, device) as where:
         metric = _lpips(config, where) if lpips else None
     return evaluate_images(
@@ -129,7 +129,7 @@ def denoise(
         ResultError: the denoiser's output is not finite.
     """
     pixels = _checked(image)
-    network, _ = _resolve(denoiser, _config(config), device)
+    network, _ = resolve(denoiser, _config(config), device)
     denoised = _denoise(pixels, network, device)
     return to_uint8(denoised) if image.dtype == np.uint8 else denoised.astype(image.dtype)
 
@@ -163,7 +163,7 @@ def denoise_file(
     for source, target in pairs:
         check_output(target)
         read_image(source)
-    network, _ = _resolve(denoiser, _config(config), device)
+    network, _ = resolve(denoiser, _config(config), device)
     for source, target in pairs:
         try:
             denoised = _denoise(_checked(read_image(source)), network, device)
@@ -225,27 +225,26 @@ def _config(config: Configuration) -> Config:
     return working_config(config or ())
 
 
-def _resolve(denoiser: Denoising, config: Config, device: str | torch.device | None) -> tuple[Callable, str]:
-    """The denoiser itself and what to call it."""
+def resolve(denoiser: Denoising, config: Config, device: str | torch.device | None) -> tuple[Callable, str]:
+    """The denoiser itself, on its device, and what to call it; for arguments and errors see `evaluate`."""
     if callable(denoiser):
         label = getattr(denoiser, "metadata", {}).get("name") or getattr(denoiser, "__name__", type(denoiser).__name__)
         return denoiser, label
     if not isinstance(denoiser, (str, os.PathLike)):
         raise ConfigError(f"a denoiser is a name, a weights file or a callable, not {type(denoiser).__name__}.")
+    from denoiser_priors.networks.precision import choose_device
     from denoiser_priors.networks.zoo import load_denoiser
 
-    if device is None:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    network = load_denoiser(denoiser, config, device=device)
+    network = load_denoiser(denoiser, config, device=choose_device(device))
     if isinstance(denoiser, str) and denoiser in config.denoisers_by_name():
         return network, denoiser
     return network, getattr(network, "metadata", {}).get("name") or Path(denoiser).stem
 
 
-def _images(
+def test_images(
     dataset: str | None, images: Any, channels: int | None, limit: int | None, config: Config
 ) -> tuple[str, list[Image]]:
-    """The dataset's name for the table, and the images."""
+    """The dataset's name for the table, and its test images (fetched if need be), or those given."""
     if isinstance(images, (str, os.PathLike)):
         return Path(images).resolve().name, read_folder(images, channels or 1, limit=limit)
     if images is not None:

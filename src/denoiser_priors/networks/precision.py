@@ -1,11 +1,14 @@
-"""Memory layout and arithmetic of a network on a device: shared by training, evaluation and benchmarks."""
+"""Device, memory layout and arithmetic of a network: shared by training, evaluation and benchmarks."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 
 import torch
 from torch import nn
+
+from denoiser_priors.errors import ConfigError
 
 PRECISIONS = ("fp32", "bf16")
 
@@ -19,6 +22,23 @@ def supports_bf16(device: torch.device | str) -> bool:
         checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
         return any(getattr(torch.cpu, check, bool)() for check in checks)
     return False
+
+
+def choose_device(device: str | torch.device | None = None) -> torch.device:
+    """The device that is asked for, by argument or DENOISER_PRIORS_DEVICE; else a GPU where there is one, or the CPU.
+
+    Raises:
+        ConfigError: there is no such device here.
+    """
+    name = device or os.environ.get("DENOISER_PRIORS_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(name)
+        known = chosen.type == "cpu" or (chosen.type == "cuda" and (chosen.index or 0) < torch.cuda.device_count())
+    except RuntimeError:
+        known = False
+    if not known:
+        raise ConfigError(f"device {str(name)!r}: there is no such device here; expected cpu or cuda")
+    return chosen
 
 
 def prepare(model: nn.Module, device: torch.device | str, precision: str) -> nn.Module:

@@ -119,7 +119,7 @@ def obtain(spec: Any, config: Any) -> Denoiser:
     from denoiser_priors.data.download import fetch_checkpoint
 
     checkpoint = checkpoint_of(spec)
-    path = fetch_checkpoint(checkpoint.id, config.paths.data, mirror=config.mirror)
+    path = fetch_checkpoint(checkpoint.id, config.paths.data, mirror=config.mirror, offline=config.offline)
     model = convert(path, checkpoint.architecture, checkpoint.bias, checkpoint.channels)
     model.metadata |= {"name": spec.name, "noise_range": list(checkpoint.noise_range), "released": checkpoint.id}
     return model

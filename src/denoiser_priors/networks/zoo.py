@@ -178,17 +178,12 @@ def load_denoiser(
     return fold(model).to(device or "cpu")
 
 
-def weights_path(spec: Any, config: Any) -> Path:
-    """Where the weights of a denoiser of the configuration are kept: <results>/denoisers/<name>/weights.safetensors."""
-    return Path(config.paths.results) / "denoisers" / spec.name / "weights.safetensors"
-
-
 def load_spec(spec: Any, config: Any) -> Denoiser:
     """The network of a denoiser of the configuration, in evaluation mode, not folded. Errors as `load_denoiser`."""
     expect = {"architecture": spec.architecture, "bias": spec.bias, "channels": spec.channels}
     if spec.source == "file":
         return _load_file(Path(spec.weights), expect)
-    path = weights_path(spec, config)
+    path = config.weights_path(spec.name)
     if path.exists():
         if spec.source == "train":
             expect["network"] = _architecture(spec.architecture).sizes(**spec.network)

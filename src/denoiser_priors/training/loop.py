@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
-import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,9 +14,10 @@ import torch
 
 from denoiser_priors.config import Denoiser
 from denoiser_priors.data.images import Image
-from denoiser_priors.errors import TrainingError
+from denoiser_priors.errors import ConfigError, TrainingError
 from denoiser_priors.files import write_text
 from denoiser_priors.networks import zoo
+from denoiser_priors.networks.precision import choose_device
 from denoiser_priors.training import schedules
 from denoiser_priors.training.batches import Batches
 from denoiser_priors.training.checkpoint import Store, open_store
@@ -78,7 +78,10 @@ def train(
         TrainingInterrupted: after Ctrl-C or SIGTERM; a checkpoint has been written.
         DenoiserPriorsError: the disk is full.
     """
-    device = choose_device(device)
+    try:
+        device = choose_device(device)
+    except ConfigError as error:
+        raise TrainingError(str(error)) from None
     with _backend(threads), Interruption() as interruption:
         key = f"{data_key} {_content(validation)}"
         with open_store(cache, spec, key, waiting=lambda: _stop_waiting(spec, interruption)) as store:
@@ -101,23 +104,6 @@ def train(
                 "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
                 "threads": torch.get_num_threads(),
             }
-
-
-def choose_device(device: str | torch.device | None = None) -> torch.device:
-    """The device that is asked for, by argument or DENOISER_PRIORS_DEVICE; else a GPU where there is one, or the CPU.
-
-    Raises:
-        TrainingError: there is no such device here.
-    """
-    name = device or os.environ.get("DENOISER_PRIORS_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(name)
-        known = chosen.type == "cpu" or (chosen.type == "cuda" and (chosen.index or 0) < torch.cuda.device_count())
-    except RuntimeError:
-        known = False
-    if not known:
-        raise TrainingError(f"device {str(name)!r}: there is no such device for training here; expected cpu or cuda")
-    return chosen
 
 
 def _begin(spec: Denoiser, device: torch.device, store: Store) -> tuple[Trainer, int]:

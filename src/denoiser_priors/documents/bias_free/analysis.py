@@ -253,9 +253,7 @@ def load(config: Config, name: str) -> Callable:
 
 def weights(config: Config, names: Iterable[str]) -> list[Path]:
     """Weights files of denoisers."""
-    from denoiser_priors.networks.zoo import weights_path
-
-    return [weights_path(config.denoiser(name), config) for name in dict.fromkeys(names)]
+    return [config.weights_path(name) for name in dict.fromkeys(names)]
 
 
 def _not_planned(denoiser: str, networks: Iterable[str], figures: str) -> ConfigError:

@@ -175,6 +175,4 @@ def _network(config: Config, name: str) -> Callable:
 
 
 def _weights(config: Config, names: Iterable[str]) -> list[Path]:
-    from denoiser_priors.networks.zoo import weights_path
-
-    return [weights_path(config.denoiser(name), config) for name in names]
+    return [config.weights_path(name) for name in names]

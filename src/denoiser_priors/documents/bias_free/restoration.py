@@ -38,11 +38,12 @@ def restoration(config: Config, out: Path) -> list[Path]:
         ResultError: a network gives values that are not finite.
     """
     from denoiser_priors.data.blur import blur
-    from denoiser_priors.networks.zoo import load_denoiser, weights_path
+    from denoiser_priors.networks.precision import choose_device
+    from denoiser_priors.networks.zoo import load_denoiser
 
     settings = config.bias_free.figure_20
     specs = [config.denoiser(name) for name in plan.restoration_twins(config)]
-    networks = [load_denoiser(spec.name, config, device=_device()) for spec in specs]
+    networks = [load_denoiser(spec.name, config, device=choose_device()) for spec in specs]
     rows = []
     for image in _images(config):
         whole = _pixels(image)
@@ -55,16 +56,10 @@ def restoration(config: Config, out: Path) -> list[Path]:
                 psnrs = _measure(network, blurred + field, clean, where)
                 rows.append((*_about(spec, config), image.name, sigma, width, PROTOCOL, *psnrs))
     write_csv(pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(["bias", "denoiser"], kind="stable"), out)
-    return [weights_path(spec, config) for spec in specs]
+    return [config.weights_path(spec.name) for spec in specs]
 
 
 EXPERIMENTS: dict[str, Callable[..., list[Path]]] = {"restoration": restoration}
-
-
-def _device() -> str:
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _about(spec: Denoiser, config: Config) -> tuple:
