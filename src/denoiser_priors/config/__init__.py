@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 from denoiser_priors.config.bias_free import BiasFree
 from denoiser_priors.config.errors import explain, messages, nearest
 from denoiser_priors.config.files import merge, read_yaml
+from denoiser_priors.config.implicit_prior import ImplicitPrior
 from denoiser_priors.config.values import Architecture, BlurRange, Channels, Model, Noise, NoiseRange, Recipe
 from denoiser_priors.errors import ConfigError
 
@@ -176,10 +177,23 @@ class Config(Model):
                 blur_range=(0, 4),
             )
             for kind, bias in (("bf", False), ("cnn", True))
+        }
+        | {
+            "bfcnn-color": Entry(architecture="dncnn", noise_range=(0, 100), channels=3),
+            # Digits are smaller than the patches of photographs, and neither mirrored nor turned.
+            "bfcnn-mnist": Entry(
+                architecture="dncnn",
+                noise_range=(0, 100),
+                dataset="mnist5k",
+                training={"patch": 28, "batch": 32, "scales": [1.0], "augment": False, "validation_images": 20},
+            ),
         },
         description="single denoisers, by name; null removes one",
     )
     bias_free: BiasFree = Field(BiasFree(), description="experiments of the document bias_free")
+    implicit_prior: ImplicitPrior = Field(
+        ImplicitPrior(), description="experiments of the document implicit_prior; sigma is on the [0, 1] scale here"
+    )
 
     @model_validator(mode="after")
     def _resolvable(self) -> Config:
@@ -196,7 +210,24 @@ class Config(Model):
                 if dataset is not None:
                     self._check_dataset(f"{key} of the denoiser {name}", dataset)
         self._check_dataset("bias_free.dataset", self.bias_free.dataset)
+        for key, dataset in self.implicit_prior.datasets().items():
+            self._check_dataset(f"implicit_prior.{key}", dataset)
+        self._check_roles()
         return self
+
+    def _check_roles(self) -> None:
+        specs = self.denoisers_by_name()
+        channels = {"gray": 1, "color": 3, "digits": 1}
+        for role, name in self.implicit_prior.denoisers:
+            if name is None:
+                continue
+            where = f"implicit_prior.denoisers.{role}"
+            if name not in specs:
+                raise ValueError(f"{where}: unknown denoiser {name!r}{nearest(name, specs)}")
+            if specs[name].channels != channels[role]:
+                raise ValueError(
+                    f"{where}: {name} is for images of {specs[name].channels} channel(s), not {channels[role]}"
+                )
 
     def _check_dataset(self, where: str, dataset: str) -> None:
         known = [*known_datasets(), *self.datasets]
