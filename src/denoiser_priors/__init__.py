@@ -13,6 +13,7 @@ _PUBLIC = {
     "jacobian": "denoiser_priors.analysis.jacobian",
     "net_bias": "denoiser_priors.analysis.net_bias",
     "subspace": "denoiser_priors.analysis.subspace",
+    "residual_tests": "denoiser_priors.metrics.residual",
 }
 
 __all__ = ["__version__", *_PUBLIC]

@@ -144,6 +144,23 @@ def _parser() -> argparse.ArgumentParser:
     _mirror(sub)
     _compute(sub)
 
+    sub = command(
+        "check-residual",
+        steps.check_residual,
+        "test whether what a denoiser removed could be the noise",
+        "Test whether the difference of a noisy and a denoised image could be white Gaussian noise: correlation with "
+        "the eight neighbours, D'Agostino and Pearson's test of normality, standard deviation. Of two folders, files "
+        "of the same names are compared; of a noisy file and a folder, the file with each. Files: PNG and TIFF of 8 or "
+        "16 bits, TIFF and .npy in floating point on the [0, 1] scale. Here sigma is on the [0, 1] scale.",
+    )
+    sub.add_argument("noisy", metavar="NOISY", type=Path, help="noisy image, or a folder of them")
+    sub.add_argument("denoised", metavar="DENOISED", type=Path, help="denoised image, or a folder of them")
+    sub.add_argument(
+        "--sigma", metavar="S", type=float, required=True, help="standard deviation of the noise, [0, 1] scale"
+    )
+    sub.add_argument("--alpha", metavar="P", type=float, default=0.05, help="level of the tests (default: 0.05)")
+    sub.add_argument("--out", metavar="FILE.csv", type=Path, help="table of all values, one row an image")
+
     sub = command("compute", steps.compute, "run one experiment of a document (a step of the workflow)")
     sub.add_argument("document")
     sub.add_argument("experiment")

@@ -242,6 +242,21 @@ def analyze(options: Namespace) -> None:
         print(path)
 
 
+def check_residual(options: Namespace) -> None:
+    """Test whether what was removed from images could be the noise."""
+    from denoiser_priors.metrics import residual_command
+    from denoiser_priors.provenance import Stopwatch, write_provenance
+    from denoiser_priors.tables import write_csv
+
+    watch = Stopwatch()
+    settings = {"sigma": options.sigma, "alpha": options.alpha}
+    table, inputs = residual_command.check(options.noisy, options.denoised, **settings)
+    if options.out:
+        write_csv(table, options.out)
+        write_provenance([options.out], config=settings, inputs=inputs, watch=watch)
+    print(residual_command.report(table, alpha=options.alpha), end="")
+
+
 def compute(options: Namespace) -> None:
     """Run one experiment of a document."""
     from denoiser_priors.documents import registry as documents
