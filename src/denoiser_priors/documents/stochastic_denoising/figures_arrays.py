@@ -1,4 +1,4 @@
-"""Arrays and measurements under results/stochastic_denoising/, checked as they are read, and which of them a figure shows."""
+"""Arrays and measurements under results/stochastic_denoising/, checked as they are read; which a figure shows."""
 
 from __future__ import annotations
 
@@ -169,5 +169,3 @@ def classical_name(about: Mapping[str, Any]) -> str:
 
 def _join(*parts: str, sep: str = " · ") -> str:
     return sep.join(part for part in parts if part)
-
-

@@ -150,9 +150,7 @@ def _levels(results: Path, role: Role) -> Figure:
     levels = [load(results, case.file, _ARRAYS) for case in chosen]
     first = levels[0]
     images = min(len(first["clean"]), 2)
-    drawn = sheet(
-        len(levels), [4] * images, first["clean"].shape[-2:], head=0.2, under=_LINE, lines=2, largest=1.2
-    )
+    drawn = sheet(len(levels), [4] * images, first["clean"].shape[-2:], head=0.2, under=_LINE, lines=2, largest=1.2)
     for row, stored in zip(drawn.panels, levels, strict=True):
         for i in range(images):
             group = row[4 * i : 4 * i + 4]

@@ -1,4 +1,4 @@
-"""figure_speed: what fewer network calls cost, by schedule, at each noise level. Not in the document, which asks for it."""
+"""figure_speed: what fewer network calls cost, by schedule and noise level. Not in the document, which asks for it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from denoiser_priors.documents import style
+from denoiser_priors.documents.stochastic_denoising.columns import SPEED
 from denoiser_priors.documents.stochastic_denoising.figures_arrays import ROOM, SIGMA_0, TEXT_COLUMNS
 from denoiser_priors.errors import ResultError
 from denoiser_priors.tables import read_csv
@@ -20,8 +21,6 @@ from denoiser_priors.tables import read_csv
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-_KEY = ("schedule", "levels", "steps_per_level", "network_calls", "set", "dataset", "sigma_0", "images", "denoiser")
 
 _COLOURS = (style.BIAS_FREE, style.BIASED, "#009E73", "#CC79A7", "#E69F00")
 """Of schedules, told apart with every common kind of colour blindness (Okabe and Ito)."""
@@ -53,7 +52,7 @@ PANELS = (
 def figure_speed(results: Path) -> Figure:
     """A panel per measure against the network calls of a sample; a curve per schedule and noise level."""
     path = results / ROOM / "speed.csv"
-    table = read_csv(path, [*_KEY, *(panel.column for panel in PANELS)], text=TEXT_COLUMNS)
+    table = read_csv(path, SPEED, text=TEXT_COLUMNS)
     if table.empty:
         raise ResultError(f"{path}: has no rows. Delete it and make it again.")
     figure = style.figure(style.PAGE_WIDTH, 4.3)
@@ -95,20 +94,21 @@ def _draw(axes: Axes, table: pd.DataFrame, panel: Panel) -> None:
             here = table[(table["set"] == name) & (table["sigma_0"] == sigma)][panel.reference].dropna()
             if len(here):
                 _reference(axes, here.mean(), _LINES[k % len(_LINES)], panel.name if k == 0 else "")
-    low, high = axes.get_ylim()
-    axes.set_ylim(0 if panel.column in ("lpips", "rho_max") else low, high + 0.08 * (high - low))
+    if panel.column == "seconds":
+        axes.set_yscale("log")
+    else:
+        low, high = axes.get_ylim()
+        axes.set_ylim(0 if panel.column in ("lpips", "rho_max") else low, high + 0.08 * (high - low))
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter(NullFormatter())
-    if panel.column == "seconds":
-        axes.set_yscale("log")
 
 
 def _reference(axes: Axes, value: float, line: str, text: str) -> None:
     axes.axhline(value, color=style.NEUTRAL, linewidth=0.8, linestyle=line, zorder=1)
     if text:
         place = axes.get_yaxis_transform()
-        axes.text(0.99, value, text, transform=place, ha="right", va="bottom", fontsize=6.5, color=style.NEUTRAL)
+        axes.text(0.01, value, text, transform=place, ha="left", va="bottom", fontsize=6.5, color=style.NEUTRAL)
 
 
 def _schedules(table: pd.DataFrame) -> list[str]:
