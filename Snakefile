@@ -8,6 +8,7 @@ include: "workflow/rules/bias_free_common.smk"
 include: "workflow/rules/bias_free.smk"
 include: "workflow/rules/bias_free_analysis.smk"
 include: "workflow/rules/bias_free_restoration.smk"
+include: "workflow/rules/bias_free_residuals.smk"
 include: "workflow/rules/report.smk"
 
 

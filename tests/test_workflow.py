@@ -93,6 +93,8 @@ def test_everything_of_the_smoke_preset(tmp_path):
         "compute_bias_free_subspaces": 4,
         "compute_bias_free_filters": 1,
         "compute_bias_free_decomposition": 1,
+        "compute_bias_free_residuals": 10,
+        "bias_free_table_residuals": 1,
         "bias_free_table_net_bias": 1,
         "bias_free_table_subspaces": 1,
         "bias_free_table_quality": 1,
@@ -185,6 +187,7 @@ FROM_JACOBIANS = {
 }
 FROM_FILTERS = {"compute_bias_free_filters": 1, **drawn_from("filters.npz")}
 FROM_DECOMPOSITION = {"compute_bias_free_decomposition": 1, **drawn_from("decomposition.npz")}
+FROM_RESIDUALS = {"compute_bias_free_residuals": 10, "bias_free_table_residuals": 1}
 FROM_TABLE = {
     "bias_free_table_quality": 1,
     "bias_free_table_slopes": 1,
@@ -219,6 +222,8 @@ FROM_TABLE = {
                 "bias_free_table_homogeneity": 1,
                 "compute_bias_free_net_bias": 1,
                 "compute_bias_free_subspaces": 1,
+                "compute_bias_free_residuals": 2,
+                "bias_free_table_residuals": 1,
                 **FROM_TABLE,
                 **FROM_NET_BIAS,
                 **FROM_JACOBIANS,
@@ -229,6 +234,7 @@ FROM_TABLE = {
         ("bias_free: {figure_08: {patches: 3}}", {"compute_bias_free_net_bias": 3, "score": 1, **FROM_NET_BIAS}),
         ("bias_free: {subspaces: {sigma: [10]}}", {"compute_bias_free_subspaces": 4, "score": 1, **FROM_JACOBIANS}),
         ("bias_free: {filters: {sigma_04: [20]}}", FROM_FILTERS),
+        ("bias_free: {residuals: {side: 64}}", FROM_RESIDUALS),
         ("bias_free: {decomposition: {image: 1}}", FROM_DECOMPOSITION),
         ("mirror: elsewhere", {}),
     ],
@@ -257,6 +263,7 @@ def test_a_changed_setting_reruns_what_depends_on_it(finished, overlay, rerun):
                 **FROM_DECOMPOSITION,
             },
         ),
+        ("metrics/residual.py", "CHANGED = 1", FROM_RESIDUALS),
         ("networks/unet.py", "CHANGED = 1", {"train_denoiser": 2}),
     ],
 )

@@ -23,3 +23,10 @@ def restoration_code():
     room = [f"documents/bias_free/{file}.py" for file in ("plan", "restoration", "tables_restoration")]
     evaluation = ("evaluation/apply.py", "evaluation/protocols.py", "metrics/quality.py")
     return fingerprint(*room, *evaluation, "networks/*.py", "data/blur.py", "data/images.py", "noise.py")
+
+
+def residual_code():
+    """A hash of the code that decides what the tests of residuals give."""
+    room = [f"documents/bias_free/{file}.py" for file in ("analysis", "plan", "plan_residuals", "residuals")]
+    tests = ("evaluation/apply.py", "metrics/residual.py", "metrics/residual_table.py", "tables.py")
+    return fingerprint(*room, *tests, "networks/*.py", "data/images.py", "noise.py")

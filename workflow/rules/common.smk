@@ -87,7 +87,8 @@ def training_code(name):
 
 def evaluation_code():
     """A hash of the code that decides what an evaluation gives."""
-    return fingerprint("evaluation/*.py", "metrics/*.py", "networks/*.py", "data/images.py", "noise.py")
+    metrics = [f"metrics/{file}.py" for file in ("perceptual", "quality")]
+    return fingerprint("evaluation/*.py", *metrics, "networks/*.py", "data/images.py", "noise.py")
 
 
 def options_of(settings, lpips):

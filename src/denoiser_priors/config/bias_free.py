@@ -104,6 +104,15 @@ class Decomposition(Model):
     )
 
 
+class Residuals(Model):
+    """Tests of what denoisers remove: white, normal, of the noise's energy."""
+
+    images: Annotated[int, Field(ge=1)] | None = Field(4, description="first so many test images; null: all")
+    side: Annotated[int, Field(ge=16)] | None = Field(
+        128, description="centre of each that is tested, pixels; null: all of it"
+    )
+
+
 class BiasFree(Model):
     """Mohan, Kadkhodaie, Simoncelli, Fernandez-Granda 2020."""
 
@@ -127,3 +136,4 @@ class BiasFree(Model):
     filters: Filters = Field(Filters(), description="weighting functions (figures 4, 13, 14 and 15)")
     decomposition: Decomposition = Field(Decomposition(), description="linear part and net bias (figures 9 and 10)")
     figure_20: Restoration = Field(Restoration(), description="restoration of blurred and noisy images, figure 20")
+    residuals: Residuals = Field(Residuals(), description="tests of the residuals, table_residuals")

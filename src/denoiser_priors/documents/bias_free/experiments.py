@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from denoiser_priors.config import Config
-from denoiser_priors.documents.bias_free import analysis, plan, restoration, subspaces, tables
+from denoiser_priors.documents.bias_free import analysis, plan, residuals, restoration, subspaces, tables
 from denoiser_priors.errors import ConfigError
 from denoiser_priors.files import atomic_path, write_text
 from denoiser_priors.noise import noise_field
@@ -151,6 +151,7 @@ EXPERIMENTS: dict[str, Callable[..., list[Path]]] = {
     "table_quality": table_quality,
     "table_slopes": table_slopes,
     **analysis.EXPERIMENTS,
+    **residuals.EXPERIMENTS,
     **restoration.EXPERIMENTS,
     **subspaces.EXPERIMENTS,
 }
