@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from denoiser_priors import files
-from denoiser_priors.data import digits, registry
+from denoiser_priors.data import digits, faces, registry
 from denoiser_priors.errors import DataError
 
 if TYPE_CHECKING:
@@ -245,7 +245,10 @@ def load_images(
     if dataset.format == "files":
         paths = sorted((folder / path for path in dataset.paths(split)), key=lambda path: natural_key(path.name))
         return _read_all(_named(paths)[:limit], channels, minimum)
-    stacks = _digits(dataset, folder, split, limit)
+    if dataset.format in faces.FORMATS:
+        stacks = faces.load(dataset.format, folder / dataset.paths()[0], split)[:limit]
+    else:
+        stacks = _digits(dataset, folder, split, limit)
     return [Image(name, with_channels(pixels[..., None], channels)) for name, pixels in stacks]
 
 

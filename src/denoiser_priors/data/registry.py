@@ -71,7 +71,8 @@ class FileRow:
 class Dataset:
     """A dataset: its description and its files, by path; each file has one row or several alternatives.
 
-    `kind` is "images" or "weights"; `format` says how images are read ("files", "idx", "digits-csv").
+    `kind` is "images" or "weights"; `format` says how images are read ("files", "idx", "digits-csv",
+    "olivetti", "lfw25").
     """
 
     id: str
