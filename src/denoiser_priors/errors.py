@@ -27,3 +27,20 @@ class TrainingError(DenoiserPriorsError):
 
 class ResultError(DenoiserPriorsError):
     """A result that a later step needs is missing or malformed."""
+
+
+class OperatorError(DenoiserPriorsError):
+    """A measurement operator that cannot be built, does not fit an image, or is no projection."""
+
+
+class SamplingError(DenoiserPriorsError):
+    """A sampler that cannot start, or that diverges.
+
+    Attributes:
+        partial: what there was when it stopped (`samplers.coarse_to_fine.Samples`, its images the last finite
+            iterates), or None where it did not start.
+    """
+
+    def __init__(self, message: str, partial=None):
+        super().__init__(message)
+        self.partial = partial
