@@ -14,6 +14,7 @@ from snakemake.exceptions import WorkflowError
 from denoiser_priors.config import load_config
 from denoiser_priors.documents import registry
 from denoiser_priors.documents.bias_free import plan
+from denoiser_priors.documents.implicit_prior import plan as prior_plan
 from denoiser_priors.documents.inventory import inventory
 from denoiser_priors.documents.sources import PACKAGE, fingerprint
 from denoiser_priors.errors import ConfigError
@@ -148,6 +149,9 @@ WITHOUT = {
     if not denoisers
 }
 
+# Results of implicit_prior whose denoiser the configuration lacks.
+PRIOR_LACKS = prior_plan.lacking(CONFIG)
+
 # What the claims are decided from.
 CLAIMS_READ = sorted(
     {
@@ -155,6 +159,6 @@ CLAIMS_READ = sorted(
         for document in registry.documents()
         for claim in registry.read(document, "claims.yaml")
         for file in claim["reads"]
-        if file not in WITHOUT.values()
+        if file not in (*WITHOUT.values(), *PRIOR_LACKS)
     }
 )

@@ -13,7 +13,7 @@ from denoiser_priors.config.implicit_prior import Examples, Restorations, SuperR
 from denoiser_priors.errors import ConfigError
 
 DIGITS = ("mnist", "mnist5k")
-"""Datasets of digits; denoisers of all others are for photographs."""
+"""Datasets of digits."""
 
 TASKS = {
     "table_1": "super-resolution",
@@ -95,7 +95,7 @@ def denoiser(config: Config, role: str) -> str:
     chosen = getattr(config.implicit_prior.denoisers, role)
     if chosen is not None:
         return chosen
-    found = {name: spec for name, spec in config.denoisers_by_name().items() if _fits(spec, role)}
+    found = {name: spec for name, spec in config.denoisers_by_name().items() if _fits(config, spec, role)}
     if not found:
         what = {"gray": "gray photographs", "color": "colour photographs", "digits": "MNIST digits"}[role]
         raise ConfigError(
@@ -114,9 +114,10 @@ def photographs(config: Config, channels: int) -> str:
     return denoiser(config, "gray" if channels == 1 else "color")
 
 
-def _fits(spec: Denoiser, role: str) -> bool:
+def _fits(config: Config, spec: Denoiser, role: str) -> bool:
     plain = not spec.bias and not any(spec.blur_range) and spec.noise == "gaussian"
-    return plain and spec.channels == _CHANNELS[role] and (spec.dataset in DIGITS) == (role == "digits")
+    subject = spec.dataset in DIGITS if role == "digits" else config.of_photographs(spec.dataset)
+    return plain and spec.channels == _CHANNELS[role] and subject
 
 
 def lacking(config: Config) -> list[str]:
@@ -156,6 +157,11 @@ def example_settings(config: Config, task: str) -> dict[str, object]:
     return config.implicit_prior.examples.model_dump(
         mode="json", include=set(Examples.model_fields) - every | own[task]
     )
+
+
+def part_settings(part: Part) -> dict[str, object]:
+    """The settings that a part depends on, without those of the table's other parts, for the workflow."""
+    return {**part.settings.model_dump(mode="json", exclude={"factors", "keep"}), "value": part.value}
 
 
 def sampler_settings(config: Config, *parts: str) -> dict[str, object]:
