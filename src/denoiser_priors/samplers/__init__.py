@@ -1,0 +1,1 @@
+"""Samplers that use a denoiser as the prior of images."""
