@@ -1,0 +1,113 @@
+"""Arrays under results/implicit_prior/, checked as they are read, and how images of them are shown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from denoiser_priors.documents import style
+from denoiser_priors.errors import ResultError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+ROOM = "implicit_prior"
+
+NARROW = 5.6
+"""Inches: figures that are narrower have the line on top in two."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What an .npz file of the document holds: arrays by name and `about`, how they were made."""
+
+    path: Path
+    arrays: Mapping[str, np.ndarray]
+    about: Mapping[str, Any]
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """The array `name`.
+
+        Raises:
+            ResultError: the file has no such array.
+        """
+        if name not in self.arrays:
+            raise ResultError(f"{self.path}: there is no array {name}. Delete the file and make it again.")
+        return self.arrays[name]
+
+    def samples(self) -> dict[float, np.ndarray]:
+        """Samples (n, C, H, W) by beta, from the arrays `samples_<beta>`, large beta first.
+
+        Raises:
+            ResultError: there are none.
+        """
+        prefix = "samples_"
+        found = {float(name[len(prefix) :]): self.arrays[name] for name in self.arrays if name.startswith(prefix)}
+        if not found:
+            raise ResultError(f"{self.path}: there are no arrays samples_<beta>. Delete the file and make it again.")
+        return dict(sorted(found.items(), reverse=True))
+
+
+def load(results: Path, name: str, needed: Sequence[str] = ()) -> Stored:
+    """Read `results`/implicit_prior/`name`, which must have the arrays `needed` and `about`.
+
+    Raises:
+        ResultError: the file is missing or not of this kind; names it.
+    """
+    path = results / ROOM / name
+    try:
+        with np.load(path) as stored:
+            about = json.loads(str(stored["about"]))
+            arrays = {key: stored[key] for key in stored.files if key != "about"}
+    except (OSError, KeyError, ValueError) as error:
+        raise ResultError(f"{path}: not the arrays that are needed ({error}). Delete it and make it again.") from error
+    found = Stored(path, arrays, about)
+    for key in needed:
+        found[key]
+    return found
+
+
+def show(axes: Axes, image: np.ndarray) -> None:
+    """An image (C, H, W), clipped to [0, 1], gray or colour, without axes."""
+    shown = np.clip(image, 0, 1)
+    if len(shown) == 1:
+        axes.imshow(shown[0], vmin=0, vmax=1, cmap="gray")
+    else:
+        axes.imshow(np.moveaxis(shown, 0, -1))
+    bare(axes)
+
+
+def bare(axes: Axes) -> None:
+    """No ticks and no frame."""
+    axes.set(xticks=[], yticks=[])
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def say_how(figure: Figure, about: Mapping[str, Any], *parts: str) -> None:
+    """The line on top of a figure: what it is made from, which denoiser, its recipe and the preset."""
+    line = [part for part in parts if part]
+    if "denoiser" in about:
+        recipe = f" (recipe {about['recipe']})" if "recipe" in about else ""
+        line.append(f"denoiser {about['denoiser']}{recipe}")
+    if "preset" in about:
+        line.append(f"preset {about['preset']}")
+    if figure.get_figwidth() < NARROW and len(line) > 2:
+        half = (len(line) + 1) // 2
+        text = "\n".join(" · ".join(part) for part in (line[:half], line[half:]))
+    else:
+        text = " · ".join(line)
+    top = 1 - 0.06 / figure.get_figheight()
+    figure.suptitle(text, fontsize=7, color=style.NEUTRAL, y=top, va="top", linespacing=1.4)
+
+
+def setting(about: Mapping[str, Any], *keys: str) -> str:
+    """Settings of the sampler as they stand in `about`, in mathematical notation; those that it lacks are left out."""
+    symbols = {"beta": r"$\beta$", "sigma_0": r"$\sigma_0$", "sigma_L": r"$\sigma_L$", "h_0": r"$h_0$"}
+    return ", ".join(f"{symbols[key]} = {about[key]:g}" for key in keys if key in about)
