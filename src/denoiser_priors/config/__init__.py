@@ -14,11 +14,15 @@ from denoiser_priors.config.bias_free import BiasFree
 from denoiser_priors.config.errors import explain, messages, nearest
 from denoiser_priors.config.files import merge, read_yaml
 from denoiser_priors.config.implicit_prior import ImplicitPrior
-from denoiser_priors.config.values import Architecture, BlurRange, Channels, Model, Noise, NoiseRange, Recipe
+from denoiser_priors.config.stochastic_denoising import StochasticDenoising
+from denoiser_priors.config.values import Architecture, BlurRange, Channels, Model, Noise, NoiseRange, Recipe, Transform
 from denoiser_priors.errors import ConfigError
 
 ARCHITECTURES = ("dncnn", "rcnn", "unet", "densenet")
 DOCUMENTS = ("bias_free", "implicit_prior", "stochastic_denoising", "mean_shift", "history")
+
+ONE_CLASS = ("mnist", "mnist5k", "lfw25", "olivetti", "ddrm-celeba", "ddrm-bedroom", "ddrm-church")
+"""Datasets of one kind of image. Denoisers that are trained on them are not for photographs of anything."""
 
 DEFAULT_FILE = Path("config/config.yaml")
 
@@ -136,6 +140,10 @@ class Folder(Model):
 
     images: str = Field(description="folder of image files")
     channels: Channels = Field(1, description="1 reads them as gray, 3 as colour")
+    transform: Transform | None = Field(
+        None, description="crop and reduction of stochastic_denoising's images: celeba, lsun or ffhq; null: none"
+    )
+    limit: Annotated[int, Field(ge=1)] | None = Field(None, description="first so many images of the folder; null: all")
 
 
 class Paths(Model):
@@ -187,12 +195,23 @@ class Config(Model):
                 dataset="mnist5k",
                 training={"patch": 28, "batch": 32, "scales": [1.0], "augment": False, "validation_images": 20},
             ),
+            # The noise of stochastic_denoising reaches sigma_0 = 0.7 on the [0, 1] scale.
+            "bfcnn-faces": Entry(
+                architecture="dncnn",
+                noise_range=(0, 180),
+                dataset="lfw25",
+                training={"patch": 25, "batch": 32, "scales": [1.0], "augment": False, "validation_images": 10},
+            ),
         },
         description="single denoisers, by name; null removes one",
     )
     bias_free: BiasFree = Field(BiasFree(), description="experiments of the document bias_free")
     implicit_prior: ImplicitPrior = Field(
         ImplicitPrior(), description="experiments of the document implicit_prior; sigma is on the [0, 1] scale here"
+    )
+    stochastic_denoising: StochasticDenoising = Field(
+        StochasticDenoising(),
+        description="experiments of the document stochastic_denoising; sigma is on the [0, 1] scale here",
     )
 
     @model_validator(mode="after")
@@ -212,7 +231,10 @@ class Config(Model):
         self._check_dataset("bias_free.dataset", self.bias_free.dataset)
         for key, dataset in self.implicit_prior.datasets().items():
             self._check_dataset(f"implicit_prior.{key}", dataset)
+        for key, dataset in self.stochastic_denoising.datasets().items():
+            self._check_dataset(f"stochastic_denoising.{key}", dataset)
         self._check_roles()
+        self._check_sets()
         return self
 
     def _check_roles(self) -> None:
@@ -228,6 +250,25 @@ class Config(Model):
                 raise ValueError(
                     f"{where}: {name} is for images of {specs[name].channels} channel(s), not {channels[role]}"
                 )
+
+    def _check_sets(self) -> None:
+        specs = self.denoisers_by_name()
+        for name, chosen in self.stochastic_denoising.sets.items():
+            if chosen is None or chosen.denoiser is None:
+                continue
+            where = f"stochastic_denoising.sets.{name}.denoiser"
+            if chosen.denoiser not in specs:
+                raise ValueError(f"{where}: unknown denoiser {chosen.denoiser!r}{nearest(chosen.denoiser, specs)}")
+            if specs[chosen.denoiser].channels != chosen.channels:
+                raise ValueError(
+                    f"{where}: {chosen.denoiser} is for images of {specs[chosen.denoiser].channels} channel(s), not "
+                    f"{chosen.channels}"
+                )
+
+    def of_photographs(self, dataset: str) -> bool:
+        """Whether a dataset is of photographs of anything, not of one class such as digits, faces or bedrooms."""
+        own = self.datasets.get(dataset)
+        return dataset not in ONE_CLASS and (own is None or own.transform is None)
 
     def _check_dataset(self, where: str, dataset: str) -> None:
         known = [*known_datasets(), *self.datasets]

@@ -47,6 +47,7 @@ Architecture = Literal["dncnn", "rcnn", "unet", "densenet"]
 Recipe = Literal["paper", "released", "quick", "smoke"]
 Noise = Literal["gaussian", "uniform"]
 Channels = Literal[1, 3]
+Transform = Literal["celeba", "lsun", "ffhq"]
 Sigma = Annotated[float, Field(ge=0, le=255)]
 Blur = Annotated[float, Field(ge=0, le=LARGEST_BLUR)]
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from denoiser_priors import files
-from denoiser_priors.data import digits, faces, registry
+from denoiser_priors.data import digits, faces, registry, transforms
 from denoiser_priors.errors import DataError
 
 if TYPE_CHECKING:
@@ -134,19 +134,22 @@ def _named(paths: list[Path]) -> list[tuple[str, Path]]:
     return [(path.stem if stems[path.stem] == 1 else path.name, path) for path in paths]
 
 
-def _folder_files(folder: Path) -> list[Path]:
+def _folder_files(folder: Path, transform: str | None = None) -> list[Path]:
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder of images.")
+        home = f" Get {transforms.HOMES[transform]} and unpack it there, see data/README.md." if transform else ""
+        raise DataError(f"{folder}: no such folder of images.{home}")
     found = [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
     if not found:
         raise DataError(f"{folder}: holds no files (subfolders and hidden files are not read); put images there.")
     return sorted(found, key=lambda path: (natural_key(path.name), path.name))
 
 
-def _read_all(named: list[tuple[str, Path]], channels: int, minimum: int) -> list[Image]:
+def _read_all(named: list[tuple[str, Path]], channels: int, minimum: int, transform: str | None = None) -> list[Image]:
     images = []
     for name, path in named:
         pixels = with_channels(read_image(path), channels)
+        if transform is not None:
+            pixels = transforms.transform(transform, pixels, str(path))
         if min(pixels.shape[:2]) < minimum:
             raise DataError(
                 f"{path}: {pixels.shape[1]} x {pixels.shape[0]} pixels, at least {minimum} x {minimum} are needed."
@@ -156,7 +159,12 @@ def _read_all(named: list[tuple[str, Path]], channels: int, minimum: int) -> lis
 
 
 def read_folder(
-    folder: str | os.PathLike, channels: int = 1, *, limit: int | None = None, minimum: int = 1
+    folder: str | os.PathLike,
+    channels: int = 1,
+    *,
+    limit: int | None = None,
+    minimum: int = 1,
+    transform: str | None = None,
 ) -> list[Image]:
     """All images of a folder, in natural order of their names; subfolders and hidden files are not read.
 
@@ -164,18 +172,27 @@ def read_folder(
         channels: 1 (colour becomes BT.601 luminance) or 3 (gray is repeated).
         limit: at most so many images, from the first.
         minimum: smallest height and width allowed, in pixels.
+        transform: crop and reduce every image, see `data.transforms`.
 
     Raises:
         DataError: no such folder, an empty one, a file that is no image, or an image that is too small; names it.
     """
-    return _read_all(_named(_folder_files(Path(folder)))[:limit], channels, minimum)
+    return _read_all(_named(_folder_files(Path(folder), transform))[:limit], channels, minimum, transform)
 
 
-def _user_folder(dataset_id: str, folders: Mapping | None) -> Path | None:
+@dataclass(frozen=True)
+class _Folder:
+    images: Path
+    transform: str | None
+    limit: int | None
+
+
+def _user_folder(dataset_id: str, folders: Mapping | None) -> _Folder | None:
     if not folders or dataset_id not in folders:
         return None
     entry = folders[dataset_id]
-    return Path(entry["images"] if isinstance(entry, Mapping) else entry.images)
+    keys = entry if isinstance(entry, Mapping) else vars(entry)
+    return _Folder(Path(keys["images"]), keys.get("transform"), keys.get("limit"))
 
 
 def _digits(
@@ -216,7 +233,7 @@ def load_images(
         split: "train" or "test"; without effect on a dataset that has no splits. None: every image.
         limit: at most so many images, from the first.
         channels: 1 (colour becomes BT.601 luminance) or 3 (gray is repeated).
-        folders: the user's own, id -> mapping or object with `images` (a folder).
+        folders: the user's own, id -> mapping or object with `images` (a folder) and perhaps `transform` and `limit`.
         minimum: smallest height and width allowed, in pixels.
 
     Returns:
@@ -230,7 +247,8 @@ def load_images(
         raise DataError(f"channels must be 1 or 3, not {channels!r}.")
     own = _user_folder(dataset_id, folders)
     if own is not None:
-        return read_folder(own, channels, limit=limit, minimum=minimum)
+        limit = min((each for each in (limit, own.limit) if each is not None), default=None)
+        return read_folder(own.images, channels, limit=limit, minimum=minimum, transform=own.transform)
     dataset = registry.dataset(dataset_id)
     if dataset.kind != "images":
         raise DataError(f"dataset '{dataset_id}' holds {dataset.kind}, not images.")
@@ -261,5 +279,8 @@ def content_hash(dataset_id: str, *, folders: Mapping | None = None) -> str:
     own = _user_folder(dataset_id, folders)
     if own is None:
         return registry.dataset(dataset_id).content_hash()
-    lines = [f"{path.name} {files.sha256(path)}\n" for path in _folder_files(own)]
+    paths = _folder_files(own.images, own.transform)[: own.limit]
+    lines = [f"{path.name} {files.sha256(path)}\n" for path in paths]
+    if own.transform:
+        lines.append(f"transform {own.transform}\n")
     return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -11,9 +11,6 @@ from pathlib import Path
 from denoiser_priors.config import Config, Denoiser
 from denoiser_priors.errors import ConfigError
 
-# Denoisers of digits belong to another document; here they would only show that photographs are not digits.
-_NOT_PHOTOGRAPHS = ("mnist", "mnist5k")
-
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -44,10 +41,11 @@ def restorers(config: Config) -> dict[str, Denoiser]:
 
 
 def _photographers(config: Config) -> dict[str, Denoiser]:
+    # Denoisers of digits or faces belong to other documents; here they would only show that photographs are neither.
     return {
         name: spec
         for name, spec in config.denoisers_by_name().items()
-        if spec.channels == 1 and spec.dataset not in _NOT_PHOTOGRAPHS
+        if spec.channels == 1 and config.of_photographs(spec.dataset)
     }
 
 

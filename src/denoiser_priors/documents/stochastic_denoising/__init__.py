@@ -1,0 +1,1 @@
+"""Kawar, Vaksman & Elad 2021, "Stochastic Image Denoising by Sampling from the Posterior Distribution"."""
