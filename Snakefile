@@ -9,10 +9,13 @@ include: "workflow/rules/bias_free.smk"
 include: "workflow/rules/bias_free_analysis.smk"
 include: "workflow/rules/bias_free_restoration.smk"
 include: "workflow/rules/bias_free_residuals.smk"
+include: "workflow/rules/implicit_prior_common.smk"
+include: "workflow/rules/implicit_prior.smk"
 include: "workflow/rules/report.smk"
 
 
 rule all:
     input:
         rules.bias_free.input,
+        rules.implicit_prior.input,
         rules.score.output,
