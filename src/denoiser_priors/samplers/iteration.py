@@ -143,7 +143,7 @@ class _Run:
             # A copy, since iterates replace each other in place.
             y = initial.detach().to(self.device, torch.float32, copy=True)
         else:
-            y = torch.full(self.shape, self.settings.mean, device=self.device)
+            y = torch.full(self.shape, float(self.settings.mean), device=self.device)
             if self.constraint is not None:
                 y = self.constraint.impose(y)
             y.add_(self.noise.initial().to(self.device), alpha=self.settings.sigma_0)
