@@ -84,7 +84,7 @@ rule compute_implicit_prior_manifold:
         settings=prior_plan.sampler_settings(CONFIG, "manifold"),
         preset=CONFIG.preset,
         seed=CONFIG.seed,
-        source=fingerprint("documents/implicit_prior/manifold.py", "samplers/*.py", "noise.py"),
+        source=fingerprint("documents/implicit_prior/manifold.py", "samplers/manifold.py", *SAMPLER, "noise.py"),
     message:
         "Sampling on a curve in two dimensions"
     shell:

@@ -6,6 +6,9 @@ PRIORS = {
 }
 PRIOR_PARTS = {part.name: part for part in prior_plan.parts(CONFIG)}
 
+SAMPLER = [f"samplers/{file}.py" for file in ("coarse_to_fine", "iteration", "recording", "settings")]
+SAMPLER += ["restoration/contract.py"]
+
 
 def prior_of(channels):
     """The denoiser of photographs with so many channels, or none where the configuration lacks it."""
@@ -25,9 +28,8 @@ def prior_part(wildcards):
 def sampling_code(*files):
     """A hash of the code that decides what the sampler gives."""
     room = [f"documents/implicit_prior/{file}.py" for file in ("plan", "runs", *files)]
-    sampler = [f"samplers/{file}.py" for file in ("coarse_to_fine", "recording", "settings")]
-    sampler += ["evaluation/apply.py", "restoration/contract.py"]
-    return fingerprint(*room, *sampler, "networks/*.py", "data/images.py", "noise.py")
+    data = ("data/images.py", "data/transforms.py")
+    return fingerprint(*room, *SAMPLER, "evaluation/apply.py", "networks/*.py", *data, "noise.py")
 
 
 def solving_code(*files):

@@ -50,6 +50,9 @@ class Manifold(Model):
     """The two-dimensional illustration (figure 10), exact and without a network."""
 
     signals: Count = Field(50, description="signals on the curve")
+    sigma: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        (0.4, 0.2, 0.08), min_length=1, description="noise levels, [0, 1] scale; the sampler starts from the first"
+    )
     h_0: Share = Field(0.05, description="step size of the first iteration")
     beta: Share = Field(1, description="1: no noise is added")
 

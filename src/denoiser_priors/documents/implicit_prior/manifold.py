@@ -6,11 +6,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 from denoiser_priors.config import Config
+from denoiser_priors.documents.implicit_prior.runs import save
 
 
 def manifold(config: Config, out: Path) -> list[Path]:
-    """Signals on a curve, noisy at three levels, their least-squares estimates, and the runs of the sampler."""
-    raise NotImplementedError
+    """Noisy signals on a curve at several levels, their least-squares estimates, and the sampler's way from the first.
+
+    Writes the arrays of `samplers.manifold.illustrate` and `about`. There are no inputs.
+    """
+    from denoiser_priors.samplers.manifold import illustrate
+
+    settings = config.implicit_prior.manifold.model_dump()
+    settings |= {"sigma_L": config.implicit_prior.sigma_L, "seed": config.seed}
+    save(out, {**settings, "sigma": list(settings["sigma"]), "preset": config.preset}, **illustrate(**settings))
+    return []
 
 
 EXPERIMENTS: dict[str, Callable[..., list[Path]]] = {"manifold": manifold}

@@ -120,7 +120,7 @@ def table_page(found: pd.DataFrame, title: str) -> str:
     sampled = ours[ours["method"] == "sample"]
     lines = [f"# {title}", ""]
     lines += [
-        f"Preset {first['preset']}: {first['dataset']}, {first['images']:g} images, {side}; protocol "
+        f"Preset {first['preset']}: {first['dataset']}, {first['images']:g} image(s), {side}; protocol "
         f"{first['protocol']}. Mean and standard error over images. Sharpness is the mean gradient of the luminance; "
         "seconds are per image, of a mean those of all its samples.",
         "",
@@ -141,7 +141,7 @@ def table_page(found: pd.DataFrame, title: str) -> str:
         times = ", ".join(f"{row.method} {row.seconds:g} s" for row in run_times().itertuples())
         lines += [
             "Quoted rows are the document's own numbers at second hand, not measured here. It states run times for 4:1 "
-            f"on {run_times()['machine'].iloc[0]}, quoted too: {times}.",
+            f"on the {run_times()['machine'].iloc[0]}, quoted too: {times}.",
         ]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -151,17 +151,19 @@ def _heading(task: str, setting: str) -> str:
 
 
 def _line(row: pd.Series) -> dict[str, str]:
-    method = row["method"] if row["method"] != "mean" else f"mean of {row['samples']:g} samples"
+    method = {"projection": "M M^T x", "mean": f"mean of {row['samples']:g} samples"}.get(row["method"], row["method"])
     if row["source"] == "quoted":
-        method = f"*{method}" + (f", {row['samples']:g} samples" if row["samples"] > 1 else "") + "* (quoted)"
+        count = f", {row['samples']:g} samples" if row["samples"] > 1 else ""
+        method = f"*{method}{count}* (quoted, {row['dataset']})"
     final = row["final"] if row["method"] in ("sample", "mean") else ""
-    digits = {"psnr": 2, "ssim": 3, "lpips": 3, "sharpness": 4, "iterations": 0, "seconds": 2}
+    digits = {"psnr": 2, "ssim": 3, "lpips": 3, "sharpness": 4, "iterations": 0}
     cells = {}
     for measure, places in digits.items():
         value, error = row[measure], row[f"{measure}_se"]
         text = "" if pd.isna(value) else f"{value:.{places}f}"
         spread = measure in ("psnr", "ssim", "lpips") and not pd.isna(error)
         cells[measure] = f"{text} ± {error:.{places}f}" if spread else text
+    cells["seconds"] = "" if pd.isna(row["seconds"]) else f"{row['seconds']:.3g}"
     return {"method": method, "last step": final, **cells}
 
 
