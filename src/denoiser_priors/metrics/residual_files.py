@@ -10,6 +10,7 @@ import numpy as np
 
 from denoiser_priors.data.images import natural_key, read_image
 from denoiser_priors.errors import DataError
+from denoiser_priors.metrics import deep_png
 
 SUFFIXES = (".npy", ".png", ".tif", ".tiff", ".bmp")
 """Endings of files that keep every value: lossy formats add errors of their own to a residual."""
@@ -87,8 +88,8 @@ def read_pixels(path: str | os.PathLike) -> Pixels:
             array = np.load(path, allow_pickle=False)
         elif suffix in (".tif", ".tiff"):
             array = _read_tiff(path)
-        elif suffix == ".png" and _png_depth(path) == 16:
-            array = _read_deep_png(path)
+        elif suffix == ".png" and deep_png.depth(path) == 16:
+            array = deep_png.read(path)
         else:
             array = read_image(path)
     except DataError:
@@ -119,22 +120,6 @@ def _read_tiff(path: Path) -> np.ndarray:
         if len(opened.pages) > 1:
             raise DataError(f"{path}: holds several pages; save the one you want as its own file.")
         return opened.asarray()
-
-
-def _png_depth(path: Path) -> int:
-    with open(path, "rb") as stream:
-        header = stream.read(25)
-    # Signature (8), length (4), "IHDR" (4), width (4), height (4), bits per channel.
-    return header[24] if len(header) == 25 and header[12:16] == b"IHDR" else 0
-
-
-def _read_deep_png(path: Path) -> np.ndarray:
-    # Pillow reduces colour PNGs of 16 bits to 8.
-    import torch
-    from torchvision.io import ImageReadMode, decode_image
-
-    encoded = torch.frombuffer(bytearray(path.read_bytes()), dtype=torch.uint8)
-    return decode_image(encoded, ImageReadMode.UNCHANGED).numpy().transpose(1, 2, 0)
 
 
 def _arranged(path: Path, array: np.ndarray) -> np.ndarray:

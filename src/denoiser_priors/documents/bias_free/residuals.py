@@ -135,7 +135,6 @@ def residuals_page(table: pd.DataFrame, config: Config) -> str:
     ]
     shown = (
         ("Largest correlation with a neighbour, |rho|", "rho_max", 4, "noise_rho_max"),
-        ("Share that passes as white at 0.05", "share_white", 2, 0.95),
         ("P-value of normality", "normality_p", 3, "noise_normality_p"),
         ("Share that passes as normal at 0.05", "share_normal", 2, 0.95),
         ("Standard deviation over sigma", "std_ratio", 4, "noise_std_ratio"),
