@@ -110,7 +110,7 @@ def cases(results: Path) -> list[Case]:
     """
     path = results / ROOM / "table_1.csv"
     table = read_csv(path, ["set", "dataset", "sigma_stated"], text=TEXT_COLUMNS)
-    table = table[np.isfinite(table["sigma_stated"]) & (table["set"] != "")]
+    table = table[table["sigma_stated"].notna() & (table["set"] != "")]
     columns = (table[name] for name in ("set", "dataset", "sigma_stated"))
     found = list(dict.fromkeys(Case(*values) for values in zip(*columns, strict=True)))
     if not found:

@@ -94,7 +94,7 @@ def _p_values(axes: Axes, stored: Stored) -> None:
                 axes.ecdf(values, color=colour, linestyle=line, label=f"{name}, {what}")
     axes.set(xlabel="p-value", ylabel="share of tests below", title=f"tests of all {_count(rows)}")
     axes.set(xlim=(0, 1), ylim=(0, 1))
-    axes.legend(frameon=False, fontsize=6.5, loc="upper left", handlelength=1.8, borderaxespad=0.1, labelspacing=0.25)
+    axes.legend(frameon=False, fontsize=6.5, loc="lower right", handlelength=1.8, borderaxespad=0.1, labelspacing=0.25)
 
 
 def _count(rows: pd.DataFrame) -> str:
