@@ -10,8 +10,13 @@ import torch
 from denoiser_priors.errors import OperatorError
 from denoiser_priors.metrics.quality import psnr
 from denoiser_priors.operators import BlockAverage, Matrix, RandomPixels, RandomProjections, SpectralLowPass
-from denoiser_priors.restoration import baselines
-from denoiser_priors.restoration.baselines import bicubic, least_squares, sparse_dct, total_variation
+from denoiser_priors.restoration.baselines import (
+    _thresholded,
+    bicubic,
+    least_squares,
+    sparse_dct,
+    total_variation,
+)
 from denoiser_priors.restoration.transforms import dct2, idct2
 
 
@@ -55,8 +60,8 @@ def test_least_squares_is_the_projection_of_the_image():
 @pytest.mark.parametrize("shape", [(1, 24, 25), (3, 14, 15)], ids=str)
 def test_a_sparse_image_is_recovered_from_random_projections(shape, keep, count):
     operator, x = RandomProjections(shape, keep=keep, seed=1), sparse_image(shape, count)
-    result = sparse_dct(operator, operator.measure(x), penalty=1e-5, tolerance=1e-4, max_iterations=4000)
-    assert float((result - x).norm() / x.norm()) < 1e-4
+    result = sparse_dct(operator, operator.measure(x), penalty=1e-4, tolerance=1e-3)
+    assert float((result - x).norm() / x.norm()) < 1e-3
     assert float((least_squares(operator, operator.measure(x)) - x).norm() / x.norm()) > 0.5
 
 
@@ -65,7 +70,7 @@ def test_with_all_measurements_it_is_soft_thresholding_and_then_exact():
     m = operator.measure(x)
     assert torch.allclose(sparse_dct(operator, m), x, atol=1e-10)
     penalty = torch.full((1, 1, 1, 1), 0.05, dtype=torch.float64)
-    shrunk, gaps = baselines._thresholded(operator, m, dct2(x), penalty, 1e-8, 1000)
+    shrunk, gaps = _thresholded(operator, m, dct2(x), penalty, 1e-8, 1000)
     expected = dct2(x).sign() * (dct2(x).abs() - 0.05).clamp(min=0)
     assert torch.allclose(shrunk, expected, atol=1e-6)
     assert gaps[0] <= 1e-8
@@ -80,9 +85,9 @@ def test_the_gap_bounds_the_distance_to_the_minimum():
         misfit = (operator.measure(idct2(coefficients)) - m).square().sum() / 2
         return float(misfit + 5e-3 * coefficients.abs().sum())
 
-    best, gaps = baselines._thresholded(operator, m, start, penalty, 1e-8, 5000)
+    best, gaps = _thresholded(operator, m, start, penalty, 1e-8, 5000)
     assert gaps[0] <= 1e-8
-    rough, gaps = baselines._thresholded(operator, m, start, penalty, 1e-1, 5000)
+    rough, gaps = _thresholded(operator, m, start, penalty, 1e-1, 5000)
     assert 0 <= objective(rough) - objective(best) <= gaps[0] * objective(rough)
     assert objective(best) < objective(dct2(x))
 
@@ -97,9 +102,9 @@ def test_sparse_dct_beats_least_squares_on_a_photograph(kind, caplog):
     assert result.shape == x.shape
     assert result.dtype == torch.float32
     assert torch.allclose(operator.measure(result), m, atol=1e-5)
-    # Measured 2026: 13.6, 14.5, 1.2 and 2.3 dB.
     gain = float(psnr(result, x) - psnr(least_squares(operator, m), x))
-    assert gain > (10 if kind in (RandomProjections, RandomPixels) else 0.8)
+    # Measured: 16.1, 16.0, 4.1 and 2.1 dB.
+    assert gain > {RandomProjections: 14, RandomPixels: 14, SpectralLowPass: 3, BlockAverage: 1.5}[kind]
 
 
 def test_a_tighter_tolerance_changes_nothing_that_counts():
@@ -112,12 +117,12 @@ def test_a_tighter_tolerance_changes_nothing_that_counts():
 def test_images_of_a_batch_and_their_scale_do_not_matter():
     operator = RandomProjections((2, 24, 24), keep=0.3)
     x = torch.cat([photograph(24, 2), 0.01 * photograph(24, 2).flip(3), torch.full((1, 2, 24, 24), 0.4)])
-    m = operator.measure(x)
+    m = operator.measure(x.double())
     together = sparse_dct(operator, m)
     for i in range(3):
         alone = sparse_dct(operator, m[i : i + 1])
-        assert torch.allclose(together[i : i + 1], alone, atol=1e-4 * float(x[i].max()))
-    assert torch.allclose(sparse_dct(operator, 255 * m) / 255, together, atol=1e-4)
+        assert torch.allclose(together[i : i + 1], alone, atol=1e-9)
+    assert torch.allclose(sparse_dct(operator, 255 * m) / 255, together, atol=1e-9)
 
 
 def test_an_image_of_zeros():
@@ -154,8 +159,7 @@ def test_bicubic_is_aligned_and_exact_on_slopes(factor):
 def test_order_of_the_methods_for_block_averages_of_a_photograph():
     operator, x = BlockAverage((1, 96, 96), factor=4), photograph(96)
     m = operator.measure(x)
-    plain, cubic, variation = (psnr(y, x) for y in (least_squares(operator, m), bicubic(operator, m),
-                                                    total_variation(operator, m)))  # fmt: skip
+    plain, cubic, variation = (psnr(f(operator, m), x) for f in (least_squares, bicubic, total_variation))
     assert plain + 0.5 < cubic < variation
 
 

@@ -9,7 +9,6 @@ import pytest
 import torch
 from scipy.fft import dctn
 
-from denoiser_priors import operators
 from denoiser_priors.errors import DenoiserPriorsError, OperatorError
 from denoiser_priors.operators import (
     BlockAverage,
@@ -210,6 +209,9 @@ def test_masks_of_pixels_and_of_channel_values():
         ({"hole": 0}, "does not fit"),
         ({"hole": 4, "position": (9, 0)}, "does not fit"),
         ({"hole": 4, "position": (-1, 0)}, "does not fit"),
+        ({"hole": 2.5}, "in whole pixels"),
+        ({"hole": (1, 2, 3)}, "in whole pixels"),
+        ({"hole": 4, "position": 3}, "in whole pixels"),
         ({"hole": (12, 11)}, "keep at least one"),
         ({"mask": np.zeros((12, 11))}, "keep at least one"),
         ({"mask": np.ones((11, 12))}, r"shape \(12, 11\) or \(1, 12, 11\)"),
@@ -241,9 +243,9 @@ def test_pixels_depend_on_the_seed_alone_and_are_nested():
 
 
 def test_legacy_pixels_break_colours_and_their_number_varies():
-    operators_ = [RandomPixels((3, 40, 40), keep=0.3, seed=seed, legacy=True) for seed in range(4)]
-    assert len({operator.n_measurements for operator in operators_}) > 1
-    for operator in operators_:
+    several = [RandomPixels((3, 40, 40), keep=0.3, seed=seed, legacy=True) for seed in range(4)]
+    assert len({operator.n_measurements for operator in several}) > 1
+    for operator in several:
         channels = operator.mask.sum(dim=0)
         assert ((channels == 1) | (channels == 2)).any()
         # Four standard deviations of a binomial count.
@@ -261,7 +263,6 @@ def test_measurements_are_factor_times_block_means():
     assert torch.allclose(operator.project(x), means.repeat_interleave(4, dim=2).repeat_interleave(4, dim=3))
     assert operator.kept == 1 / 16
     assert not operator.cropped
-    assert operator.crop(x) is not None
     assert torch.equal(operator.crop(x), x)
 
 
@@ -281,11 +282,8 @@ def test_a_size_that_does_not_divide_is_cropped_and_said_so(caplog):
         operator.crop(x[..., :9])
 
 
-@pytest.mark.parametrize("factor", [0, -2, 9, 2.5, True, "4"])
+@pytest.mark.parametrize("factor", [0, -2, 9, 2.5, "4"])
 def test_factors_that_are_refused(factor):
-    if factor is True:
-        assert BlockAverage((1, 8, 12), factor=factor).measurement_shape == (1, 8, 12)
-        return
     with pytest.raises(OperatorError, match="whole number from 1 to 8"):
         BlockAverage((1, 8, 12), factor=factor)
 
@@ -491,12 +489,8 @@ def test_functions_that_return_other_shapes():
 
 @pytest.mark.parametrize("matrix", [np.ones((41, 3)), np.ones(42), np.ones((42, 0)), np.full((42, 2), np.nan)], ids=str)
 def test_matrices_that_are_refused(matrix):
-    with pytest.raises(OperatorError, match="rows and a column|not finite"):
+    with pytest.raises(OperatorError, match=r"rows and a column|not finite"):
         Matrix((1, 6, 7), matrix)
-
-
-def test_everything_is_exported():
-    assert all(hasattr(operators, name) for name in operators.__all__)
 
 
 # Transforms

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -118,7 +119,7 @@ def check_keep(keep: float) -> float:
     Raises:
         OperatorError: not in (0, 1].
     """
-    if not (isinstance(keep, (int, float)) and 0 < keep <= 1):
+    if not (isinstance(keep, Real) and 0 < keep <= 1):
         raise OperatorError(f"keep is the share of measurements that are kept, in (0, 1], not {keep!r}.")
     return float(keep)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import operator
 from collections.abc import Sequence
 
 import numpy as np
@@ -184,8 +185,15 @@ class BlockAverage(LinearOperator):
 
 def _hole(shape: tuple[int, int, int], hole: int | tuple[int, int], position: tuple[int, int] | None) -> tuple:
     """Top, left, height and width of a hole that lies within the image."""
-    height, width = (hole, hole) if isinstance(hole, int) else hole
-    top, left = position if position is not None else ((shape[1] - height) // 2, (shape[2] - width) // 2)
+    try:
+        height, width = (operator.index(size) for size in ((hole, hole) if np.ndim(hole) == 0 else hole))
+        middle = (shape[1] - height) // 2, (shape[2] - width) // 2
+        top, left = (operator.index(start) for start in (middle if position is None else position))
+    except (TypeError, ValueError):
+        raise OperatorError(
+            f"inpainting: hole is a side or (height, width) and position a (row, column), in whole pixels, not "
+            f"{hole!r} and {position!r}."
+        ) from None
     if min(height, width) < 1 or min(top, left) < 0 or top + height > shape[1] or left + width > shape[2]:
         raise OperatorError(
             f"inpainting: a hole of {width}x{height} pixels (width x height) at row {top}, column {left} does not fit "
