@@ -121,6 +121,14 @@ def test_levels_of_figure_02_are_the_rows_of_one_set_and_its_calls_a_range(paper
     assert [case.sigma for case in arrays.nearest(faces, [0.198, 0.403, 0.606])] == [0.203, 0.607]
 
 
+def test_figures_02_and_04_show_other_images_of_a_set_that_they_share(results):
+    with np.load(results / ROOM / "samples" / "photographs-0.198.npz") as stored:
+        clean = np.moveaxis(np.clip(stored["clean"], 0, 1), 1, -1)
+    for name, chosen in (("figure_02", (0, 1)), ("figure_04", (2, 3))):
+        shown = images(figures.FIGURES[name](results))
+        assert all(np.array_equal(shown[4 * k].get_array(), clean[i]) for k, i in enumerate(chosen))
+
+
 @pytest.mark.parametrize(
     ("role", "chosen", "in_paper"),
     [
@@ -196,14 +204,16 @@ def test_figure_speed_has_a_curve_per_schedule_and_level_and_says_what_noise_giv
         "true noise",
         "true noise",
     ]
-    assert all(axes.get_xscale() == "log" for axes in drawn.axes)
+    assert {axes.get_xlim() for axes in drawn.axes} == {drawn.axes[0].get_xlim()}
 
 
 def test_a_measure_without_numbers_says_so(results, tmp_path):
     table = read_csv(results / ROOM / "speed.csv", text=arrays.TEXT_COLUMNS)
     (tmp_path / ROOM).mkdir()
     write_csv(table.assign(lpips=np.nan, lpips_mmse=np.nan), tmp_path / ROOM / "speed.csv")
-    assert "not measured" in texts(figures.FIGURES["figure_speed"](tmp_path))
+    drawn = figures.FIGURES["figure_speed"](tmp_path)
+    assert "not measured\n(small images)" in texts(drawn)
+    assert len(drawn.axes[0].get_xticks()) > 1
 
 
 def test_results_that_are_missing_or_malformed_are_one_clear_error(results, tmp_path):

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _GAP, _GROUP_GAP, _LARGEST, _EDGE = 0.06, 0.22, 1.7, 0.06
-_LINE = 0.125
-"""Inches: a line of the text on top."""
+_LINE, _NARROWEST = 0.125, 6.2
+"""Inches: height of a line of the text on top, and width of a sheet that it fits on."""
 _SMALL = 6.5
 """Points: text under an image."""
 
@@ -87,9 +87,9 @@ def sheet(
     gaps = [_GROUP_GAP if i in np.cumsum(columns) else _GAP for i in range(1, count)]
     side = min(largest, (width - left - _EDGE - sum(gaps)) / count)
     tall = side * shape[0] / shape[1]
-    # A narrow sheet is as wide as a column of text, and its images stay in the middle.
+    # A sheet of few images is as wide as the text on top, and its images stay in the middle.
     natural = left + _EDGE + count * side + sum(gaps)
-    total_width = max(natural, style.COLUMN_WIDTH)
+    total_width = max(natural, min(width, _NARROWEST))
     top = 0.11 + _LINE * lines + head
     total_height = top + rows * tall + sum(below) + (rows - 1) * _GAP + 0.05
     figure = style.figure(total_width, total_height)

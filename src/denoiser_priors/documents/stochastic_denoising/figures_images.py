@@ -83,28 +83,34 @@ def figure_02(results: Path) -> Figure:
 
 
 def figure_04(results: Path) -> Figure:
-    """Three noise levels, bedrooms."""
-    return _levels(results, BEDROOM)
+    """Three noise levels, bedrooms; other images than figure 2 where both show the same set."""
+    available = cases(results)
+    return _levels(results, BEDROOM, after=choose(available, BEDROOM) == choose(available, TOWER))
 
 
 def figure_06(results: Path) -> Figure:
-    """A column per image: original, noisy, MMSE estimate and a sample, the largest images that there are."""
+    """Original, noisy, MMSE estimate and a sample of the largest images that there are."""
     available = cases(results)
     firsts = {case.set: case for case in reversed(available)}
     sides = {name: load(results, case.file, ("clean",))["clean"].shape[-1] for name, case in firsts.items()}
     (case,) = nearest(choose(available, LARGE, sides), [0.4])
     stored = load(results, case.file, _ARRAYS)
-    images = min(len(stored["clean"]), 4)
+    images, shape = min(len(stored["clean"]), 4), stored["clean"].shape[-2:]
     names = ["original", "noisy", "MMSE denoiser", "sample"]
-    shape = stored["clean"].shape[-2:]
-    drawn = sheet(4, [images], shape, head=0.0, under=[0.0, 0.0, _TWO_LINES, _TWO_LINES], lines=2, width=6.2)
-    for i, column in enumerate(drawn.panels.T):
-        for axes, key in zip(column, ("clean", "noisy", "mmse"), strict=False):
+    if images <= 2:
+        drawn = sheet(images, [4], shape, left=0.06, head=0.2, under=_TWO_LINES, lines=2)
+        drawn.name_columns(names)
+        panels = drawn.panels
+    else:
+        drawn = sheet(4, [images], shape, head=0.0, under=[0.0, 0.0, _TWO_LINES, _TWO_LINES], lines=2, width=6.2)
+        drawn.name_rows(names)
+        panels = drawn.panels.T
+    for i, group in enumerate(panels):
+        for axes, key in zip(group, ("clean", "noisy", "mmse"), strict=False):
             show(axes, stored[key][i])
-        show(column[3], stored["samples"][i, 0])
-        _quality(column[2], stored, i, "mmse", lpips=True)
-        _quality(column[3], stored, i, "sample", lpips=True)
-    drawn.name_rows(names)
+        show(group[3], stored["samples"][i, 0])
+        _quality(group[2], stored, i, "mmse", lpips=True)
+        _quality(group[3], stored, i, "sample", lpips=True)
     height, width = shape
     where, how = describe(stored.about, LARGE)
     drawn.say(f"{where} · {width}x{height} pixels", how)
@@ -144,21 +150,26 @@ def _stored(results: Path, role: Role, sigma: float) -> Stored:
     return load(results, case.file, _ARRAYS)
 
 
-def _levels(results: Path, role: Role) -> Figure:
-    """A row per noise level, a group of columns per image: original, noisy, MMSE estimate, sample."""
+def _levels(results: Path, role: Role, *, after: bool = False) -> Figure:
+    """A row per noise level, a group of columns per image: original, noisy, MMSE estimate, sample.
+
+    Of the first two images of the set, or `after` them if there are more.
+    """
     chosen = nearest(choose(cases(results), role), [0.198, 0.403, 0.606])
     levels = [load(results, case.file, _ARRAYS) for case in chosen]
     first = levels[0]
-    images = min(len(first["clean"]), 2)
+    count = len(first["clean"])
+    start = 2 if after and count > 2 else 0
+    images = min(count - start, 2)
     drawn = sheet(len(levels), [4] * images, first["clean"].shape[-2:], head=0.2, under=_LINE, lines=2, largest=1.2)
     for row, stored in zip(drawn.panels, levels, strict=True):
         for i in range(images):
             group = row[4 * i : 4 * i + 4]
             for axes, key in zip(group, ("clean", "noisy", "mmse"), strict=False):
-                show(axes, stored[key][i])
-            show(group[3], stored["samples"][i, 0])
-            _quality(group[2], stored, i, "mmse")
-            _quality(group[3], stored, i, "sample")
+                show(axes, stored[key][start + i])
+            show(group[3], stored["samples"][start + i, 0])
+            _quality(group[2], stored, start + i, "mmse")
+            _quality(group[3], stored, start + i, "sample")
     drawn.name_rows([f"{SIGMA_0} = {stored.about['sigma_0']:.3f}" for stored in levels])
     drawn.name_columns(["original", "noisy", "MMSE", "sample"] * images)
     about = dict(first.about)

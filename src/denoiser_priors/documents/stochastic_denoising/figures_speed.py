@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
@@ -56,7 +55,7 @@ def figure_speed(results: Path) -> Figure:
     if table.empty:
         raise ResultError(f"{path}: has no rows. Delete it and make it again.")
     figure = style.figure(style.PAGE_WIDTH, 4.3)
-    panels = figure.subplots(2, 3, sharex=True)
+    panels = figure.subplots(2, 3)
     for axes, panel in zip(panels.flat, PANELS, strict=True):
         _draw(axes, table, panel)
     for axes in panels[-1]:
@@ -69,12 +68,13 @@ FIGURES: dict[str, Callable[[Path], Figure]] = {"figure_speed": figure_speed}
 
 
 def _draw(axes: Axes, table: pd.DataFrame, panel: Panel) -> None:
-    shown = table[np.isfinite(table[panel.column])]
-    axes.set_xscale("log")
+    shown = table[table[panel.column].notna()]
     axes.set_ylabel(panel.label)
     if shown.empty:
-        style.say(axes, "not measured")
+        style.say(axes, "not measured\n(small images)" if panel.column == "lpips" else "not measured")
         return
+    axes.set_xscale("log")
+    axes.set_xlim(table["network_calls"].min() / 1.3, table["network_calls"].max() * 1.3)
     schedules, levels = _schedules(table), _levels(table)
     for (schedule, name, sigma), curve in shown.groupby(["schedule", "set", "sigma_0"], sort=False):
         curve = curve.sort_values("network_calls")
