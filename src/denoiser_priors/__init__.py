@@ -13,6 +13,8 @@ _PUBLIC = {
     "jacobian": "denoiser_priors.analysis.jacobian",
     "net_bias": "denoiser_priors.analysis.net_bias",
     "subspace": "denoiser_priors.analysis.subspace",
+    "sample_prior": "denoiser_priors.samplers.coarse_to_fine",
+    "solve_linear_inverse": "denoiser_priors.samplers.coarse_to_fine",
     "residual_tests": "denoiser_priors.metrics.residual",
 }
 
