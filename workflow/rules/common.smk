@@ -17,6 +17,7 @@ from denoiser_priors.documents.bias_free import plan
 from denoiser_priors.documents.implicit_prior import plan as prior_plan
 from denoiser_priors.documents.inventory import inventory
 from denoiser_priors.documents.sources import PACKAGE, fingerprint
+from denoiser_priors.documents.stochastic_denoising import plan as posterior_plan
 from denoiser_priors.errors import ConfigError
 from denoiser_priors.files import write_text
 from denoiser_priors.steps import write_resolved
@@ -38,6 +39,9 @@ CONFIG_FILE = f"{RESULTS}/config.yaml"
 
 # Says which software the steps need. They run in the environment of Snakemake itself, which has it.
 ENVIRONMENT = "../../environment.yml"
+
+# What decides the pixels of an image that is loaded.
+IMAGE_CODE = ["data/faces.py", "data/images.py", "data/transforms.py"]
 
 # The command of that environment, even if it is not activated.
 shell.prefix(f"set -euo pipefail; PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
@@ -82,8 +86,8 @@ def is_small(name):
 def training_code(name):
     """A hash of the code that decides what training gives."""
     networks = [f"networks/{file}.py" for file in ("base", "layers", "precision", "zoo", DENOISERS[name].architecture)]
-    data = [f"data/{file}.py" for file in ("blur", "images", "patches")]
-    return fingerprint(*networks, "training/*.py", *data, "noise.py")
+    data = [f"data/{file}.py" for file in ("blur", "patches")]
+    return fingerprint(*networks, "training/*.py", *data, *IMAGE_CODE, "noise.py")
 
 
 def evaluation_code():
@@ -152,6 +156,9 @@ WITHOUT = {
 # Results of implicit_prior whose denoiser the configuration lacks.
 PRIOR_LACKS = prior_plan.lacking(CONFIG)
 
+# Results of stochastic_denoising whose set has no denoiser.
+POSTERIOR_LACKS = posterior_plan.lacking(CONFIG)
+
 # What the claims are decided from.
 CLAIMS_READ = sorted(
     {
@@ -159,6 +166,6 @@ CLAIMS_READ = sorted(
         for document in registry.documents()
         for claim in registry.read(document, "claims.yaml")
         for file in claim["reads"]
-        if file not in (*WITHOUT.values(), *PRIOR_LACKS)
+        if file not in (*WITHOUT.values(), *PRIOR_LACKS, *POSTERIOR_LACKS)
     }
 )

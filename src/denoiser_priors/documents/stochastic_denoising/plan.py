@@ -15,6 +15,8 @@ from denoiser_priors.errors import ConfigError
 SAMPLES = "stochastic_denoising/samples"
 """What stands in figures.yaml for the files of all sets and noise levels."""
 
+TABLES = ("table_1", "table_lpips", "table_residuals", "table_diversity")
+
 EXTRAS = {
     "intermediates": "intermediates.npz",
     "inpainting_text": "inpainting-text.npz",
@@ -134,7 +136,7 @@ def sample_files(config: Config) -> list[Path]:
 
 def lacking(config: Config) -> list[str]:
     """Results, relative to the results folder, that cannot be made because a denoiser is not configured."""
-    found = [] if parts(config) else [SAMPLES]
+    found = [] if parts(config) else [SAMPLES, *(f"stochastic_denoising/{table}.csv" for table in TABLES)]
     for name, file in EXTRAS.items():
         if not has_denoiser(config, getattr(config.stochastic_denoising, name).set):
             found.append(f"stochastic_denoising/{file}")

@@ -76,12 +76,12 @@ def page(table: pd.DataFrame, rows: pd.DataFrame) -> str:
         "# Whether what is removed is noise",
         "",
         f"Preset {sizes['preset'].iloc[0]}. rho: the largest absolute correlation with one of the eight neighbours; "
-        "std: standard deviation over sigma_0; white, normal, energy: share of the residuals that pass each test at 5%, by "
-        "p-values for the size of the image, so that 95% of true noise pass; KS p: whether the p-values of normality "
-        "are uniform, as those of true noise are; the last three: share that passes the fixed thresholds of the document, "
-        "|rho| < 0.02, p > 0.05 and std within 3%, which small images of true noise often miss. Samples of one image "
-        "share its noise, so their tests are not independent. An MMSE denoiser's residual has less energy than the "
-        "noise.",
+        "std: standard deviation over sigma_0; white, normal, energy: share of the residuals that pass each test at "
+        "5%, by p-values for the size of the image, so that 95% of true noise pass; KS p: whether the p-values of "
+        "normality are uniform, as those of true noise are; the last three: share that passes the fixed thresholds of "
+        "the document, |rho| < 0.02, p > 0.05 and std within 3%, which small images of true noise often miss. Samples "
+        "of one image share its noise, so their tests are not independent. An MMSE denoiser's residual has less energy "
+        "than the noise.",
         "",
         markdown(pd.DataFrame(lines)),
         "## True noise of the same sizes",
