@@ -159,6 +159,7 @@ def _parser() -> argparse.ArgumentParser:
         "the eight neighbours, D'Agostino and Pearson's test of normality, standard deviation. Of two folders, files "
         "of the same names are compared; of a noisy file and a folder, the file with each. Files: PNG and TIFF of 8 or "
         "16 bits, TIFF and .npy in floating point on the [0, 1] scale. Here sigma is on the [0, 1] scale.",
+        units=_UNITS_OF_SAMPLERS,
     )
     sub.add_argument("noisy", metavar="NOISY", type=Path, help="noisy image, or a folder of them")
     sub.add_argument("denoised", metavar="DENOISED", type=Path, help="denoised image, or a folder of them")
