@@ -195,12 +195,18 @@ class Config(Model):
                 dataset="mnist5k",
                 training={"patch": 28, "batch": 32, "scales": [1.0], "augment": False, "validation_images": 20},
             ),
-            # The noise of stochastic_denoising reaches sigma_0 = 0.7 on the [0, 1] scale.
             "bfcnn-faces": Entry(
                 architecture="dncnn",
-                noise_range=(0, 180),
+                noise_range=(0, 100),
                 dataset="lfw25",
-                training={"patch": 25, "batch": 32, "scales": [1.0], "augment": False, "validation_images": 10},
+                training={
+                    "patch": 25,
+                    "batch": 32,
+                    "epochs": 20,
+                    "scales": [1.0],
+                    "augment": False,
+                    "validation_images": 10,
+                },
             ),
         },
         description="single denoisers, by name; null removes one",

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 _BYTES_PER_FEATURE = 16
 """Of a network per pixel and channel of its layers: input and output of a convolution and its workspace, in fp32."""
 
+_PIXELS_IN_CACHE = 16 * 1024
+"""Of all images in a call of the network on a processor, whose caches they outgrow: more are no faster."""
+
 _SAME_DIGITS = 6e-4
 """A noise level that is stated with three digits is that level of a grid which differs by less than this."""
 
@@ -42,7 +45,8 @@ class Score:
 
     def chunk(self, pixels: int, memory_mb: int) -> int:
         """Images of so many pixels that a call of the network may take."""
-        return max(1, int(memory_mb * 1e6 / (pixels * self.width * _BYTES_PER_FEATURE)))
+        fitting = int(memory_mb * 1e6 / (pixels * self.width * _BYTES_PER_FEATURE))
+        return max(1, fitting if self.device.type == "cuda" else min(fitting, _PIXELS_IN_CACHE // pixels))
 
     def once(self, noisy: Tensor, sigma: float, chunk: int) -> Tensor:
         """The MMSE estimates of images (B, C, H, W) with noise of standard deviation `sigma`, in one call each."""

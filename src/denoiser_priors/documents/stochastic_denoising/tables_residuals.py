@@ -17,7 +17,7 @@ from denoiser_priors.tables import markdown
 NOISE = "noise"
 """The method that gives back the original: its residual is the noise itself."""
 
-_VALUES = 2e7
+_VALUES = 5e6
 """So many values of true noise are drawn for each size of image, at most a thousand fields."""
 
 
