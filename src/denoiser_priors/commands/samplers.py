@@ -1,4 +1,4 @@
-"""Samples from the prior of a denoiser, and what they restore."""
+"""Samples from the prior of a denoiser, from posteriors, and what they restore."""
 
 from __future__ import annotations
 
@@ -63,6 +63,41 @@ def add(commands: argparse._SubParsersAction) -> None:
     sub.add_argument("--protocol", default="bias_free", help="how images are compared (default: bias_free)")
     _sampler(sub, beta=0.01, finals=("none", "denoise", "denoise-project"))
 
+    sub = command(
+        commands,
+        "posterior",
+        steps.posterior,
+        "denoise an image by sampling from the posterior",
+        "Draw clean images that a noisy one may come from (annealed Langevin dynamics): pictures of the samples, of "
+        "their mean and standard deviation and of the denoiser's own estimate, samples.npz, residuals.csv (whether "
+        "what was removed could be the noise) and, where the clean image is known, metrics.csv.",
+        units=UNITS_OF_SAMPLERS,
+    )
+    _langevin(sub)
+    sub.add_argument("--classical", choices=("bm3d", "wavelet"), help="a classical denoiser to compare with")
+
+    sub = command(
+        commands,
+        "inpaint",
+        steps.inpaint,
+        "fill in missing pixels of a noisy image by sampling from the posterior",
+        "Draw whole, clean images that a noisy one with missing pixels may come from (annealed Langevin dynamics): "
+        "pictures of the samples, of their mean and standard deviation, samples.npz, metrics.csv. For an image without "
+        "noise give --sigma0 0.",
+        units=UNITS_OF_SAMPLERS,
+    )
+    _langevin(sub)
+    which = sub.add_mutually_exclusive_group(required=True)
+    which.add_argument("--mask", metavar="FILE", type=Path, help="image, white where pixels are measured")
+    which.add_argument("--rows", metavar="N", type=int, help="so many whole rows are missing")
+    which.add_argument("--text", metavar="STR", help="what is under this text is missing")
+    sub.add_argument("--invert", action="store_true", help="of --mask: black where pixels are measured")
+    sub.add_argument(
+        "--layout", choices=("block", "spread", "random"), help="of --rows: where they are (default: block)"
+    )
+    sub.add_argument("--line-height", metavar="N", type=int, help="of --text: pixels (default: an eighth of the image)")
+    sub.add_argument("--highest", metavar="S", type=float, help="noise level to start from (default: 1, or the grid's)")
+
 
 def _sampler(sub: argparse.ArgumentParser, *, beta: float, finals: Sequence[str]) -> None:
     sub.add_argument(
@@ -84,6 +119,40 @@ def _sampler(sub: argparse.ArgumentParser, *, beta: float, finals: Sequence[str]
         "--precision", choices=("fp32", "bf16"), default="fp32", help="of the network's arithmetic (default: fp32)"
     )
     sub.add_argument("--max-iterations", metavar="N", type=int, default=10_000, help="(default: 10000)")
+    sub.add_argument("--seed", metavar="N", type=int, help="(default: the configuration's)")
+    sub.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder of the results")
+    mirror(sub)
+    compute(sub)
+
+
+def _langevin(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("name", metavar="NAME", help="a denoiser of the configuration, or a weights file")
+    sub.add_argument(
+        "image", metavar="NOISY", type=Path, help="PNG or TIFF of 8 or 16 bits, TIFF or .npy in floating point"
+    )
+    sub.add_argument(
+        "--sigma0", metavar="S", type=float, required=True, help="standard deviation of the noise, [0, 1] scale"
+    )
+    sub.add_argument("--samples", metavar="K", type=int, default=1, help="samples of each image (default: 1)")
+    sub.add_argument("--add-noise", action="store_true", help="NOISY is clean: add noise of --sigma0, and save that")
+    sub.add_argument("--clean", metavar="FILE", type=Path, help="the clean image, to compare with")
+    sub.add_argument(
+        "--schedule",
+        metavar="NAME",
+        default="snr",
+        help="snr, or a grid of NCSNv2 of which --sigma0 is a level: celeba, lsun, ffhq, ... (default: snr)",
+    )
+    sub.add_argument("--levels", metavar="N", type=int, help="of snr: levels below --sigma0 (default: 60)")
+    sub.add_argument("--steps-per-level", metavar="T", type=int, help="(default: the schedule's)")
+    sub.add_argument("--epsilon", metavar="E", type=float, help="step on the last level (default: the schedule's)")
+    sub.add_argument(
+        "--final", choices=("none", "tweedie"), default="none", help="last step: none (default), or one denoising"
+    )
+    sub.add_argument("--intermediates", metavar="K", type=int, default=0, help="images of the way of each to keep")
+    sub.add_argument("--protocol", default="bias_free", help="how images are compared (default: bias_free)")
+    sub.add_argument(
+        "--precision", choices=("fp32", "bf16"), default="fp32", help="of the network's arithmetic (default: fp32)"
+    )
     sub.add_argument("--seed", metavar="N", type=int, help="(default: the configuration's)")
     sub.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder of the results")
     mirror(sub)

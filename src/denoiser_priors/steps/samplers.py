@@ -1,13 +1,16 @@
-"""Samples from the prior that is implicit in a denoiser, and what they restore."""
+"""Samples from the prior that is implicit in a denoiser, from posteriors, and what they restore."""
 
 from __future__ import annotations
 
 from argparse import Namespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from denoiser_priors.config import Config
 from denoiser_priors.errors import DataError
 from denoiser_priors.steps.common import configuration, set_threads, weights_files
+
+if TYPE_CHECKING:
+    from denoiser_priors.samplers.noisy_files import Missing
 
 
 def sample(options: Namespace) -> None:
@@ -55,6 +58,53 @@ def solve(options: Namespace) -> None:
     read = sorted(options.input.iterdir()) if options.input.is_dir() else [options.input]
     inputs = [*(path for path in read if path.is_file() and not path.name.startswith(".")), options.mask]
     inputs = [path for path in inputs if path] + weights_files(options.name, config)
+    write_provenance(written, config=block, inputs=inputs, watch=watch, device=device)
+    for path in written:
+        print(path)
+
+
+def posterior(options: Namespace) -> None:
+    """Draw samples from the posterior of noisy images."""
+    _langevin(options, None)
+
+
+def inpaint(options: Namespace) -> None:
+    """Draw samples from the posterior of noisy images with missing pixels."""
+    from denoiser_priors.samplers.noisy_files import Missing
+
+    keys = ("mask", "invert", "rows", "layout", "text", "line_height")
+    _langevin(options, Missing(**{key: getattr(options, key) for key in keys}))
+
+
+def _langevin(options: Namespace, missing: Missing | None) -> None:
+    from denoiser_priors.evaluation import api
+    from denoiser_priors.networks.precision import choose_device
+    from denoiser_priors.provenance import Stopwatch, write_provenance
+    from denoiser_priors.samplers import noisy_files, posterior_command
+
+    watch = Stopwatch()
+    config = configuration(options)
+    set_threads(options)
+    noisy_files.check_sigma(options.sigma0, zero=missing is not None)
+    device = choose_device(options.device)
+    network, label = api.resolve(options.name, config, device)
+    keys = ("schedule", "levels", "steps_per_level", "epsilon", "samples", "final", "precision")
+    keys += ("intermediates", "protocol") + (() if missing is None else ("highest",))
+    settings = {key: getattr(options, key) for key in keys}
+    settings["seed"] = config.seed if options.seed is None else options.seed
+    plan = posterior_command.Plan(**settings, progress=True)
+    source = {"clean": options.clean, "add_noise": options.add_noise, "seed": settings["seed"], "missing": missing}
+    given, mask = noisy_files.load(options.image, options.sigma0, getattr(network, "channels", None), **source)
+    block = {"denoiser": label, "sigma_0": options.sigma0, "add_noise": options.add_noise, **settings}
+    if missing is None:
+        block["classical"] = options.classical
+        written = posterior_command.denoise(
+            network, given, options.sigma0, options.out, plan, name=label, classical=options.classical
+        )
+    else:
+        block["missing"] = vars(missing)
+        written = posterior_command.inpaint(network, given, mask, options.sigma0, options.out, plan, name=label)
+    inputs = [*given.files, *([missing.mask] if missing and missing.mask else []), *weights_files(options.name, config)]
     write_provenance(written, config=block, inputs=inputs, watch=watch, device=device)
     for path in written:
         print(path)
