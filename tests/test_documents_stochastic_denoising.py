@@ -26,7 +26,13 @@ SETTINGS = {
     "classical": "wavelet",
     "lpips": False,
     "sets": {
-        "faces": {"dataset": "mine", "images": 3, "sigma": [0.203, 0.406], "levels": {"count": 120, "rate": 0.8}, "samples": 4},
+        "faces": {
+            "dataset": "mine",
+            "images": 3,
+            "sigma": [0.203, 0.406],
+            "levels": {"count": 120, "rate": 0.8},
+            "samples": 4,
+        },
         "photographs": {"dataset": "mine", "images": 2, "side": 16, "sigma": [0.203], "levels": "celeba"},
     },
     "intermediates": {"set": "faces", "sigma": 0.406, "shown": 5},

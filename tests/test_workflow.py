@@ -17,6 +17,9 @@ SMOKE = ROOT / "tests" / "config" / "smoke.yaml"
 PLOTS = {f"bias_free_{name}": 1 for name in registry.figures("bias_free", "figure")}
 PRIOR_PLOTS = {f"implicit_prior_{name}": 1 for name in registry.figures("implicit_prior", "figure")}
 PRIOR_TABLES = {f"implicit_prior_{name}": 1 for name in registry.figures("implicit_prior", "table")}
+POSTERIOR_PLOTS = {f"stochastic_denoising_{name}": 1 for name in registry.figures("stochastic_denoising", "figure")}
+POSTERIOR_TABLES = {f"stochastic_denoising_{name}": 1 for name in registry.figures("stochastic_denoising", "table")}
+COLLECTORS = ("all", *registry.documents())
 
 
 def snakemake(folder, *arguments, configfiles=(SMOKE,), overlay=None, package=None):
@@ -43,7 +46,7 @@ def planned(folder, *targets, **settings):
         return {}
     table = text.split("Job stats:", 1)[1].split("total", 1)[0]
     counts = {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}
-    return {name: count for name, count in counts.items() if name not in ("all", "bias_free", "implicit_prior")}
+    return {name: count for name, count in counts.items() if name not in COLLECTORS}
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +115,13 @@ def test_everything_of_the_smoke_preset(tmp_path):
         "compute_implicit_prior_restorations": 4,
         **PRIOR_PLOTS,
         **PRIOR_TABLES,
+        "compute_stochastic_denoising_samples": 1,
+        "compute_stochastic_denoising_intermediates": 1,
+        "compute_stochastic_denoising_inpainting_rows": 1,
+        "compute_stochastic_denoising_inpainting_text": 1,
+        "compute_stochastic_denoising_speed": 1,
+        **POSTERIOR_PLOTS,
+        **POSTERIOR_TABLES,
     }
 
 
@@ -119,7 +129,8 @@ def test_the_released_preset_fetches_what_is_released_and_trains_the_rest(tmp_pa
     counts = planned(tmp_path, configfiles=[ROOT / "config" / "released.yaml"])
     # Four ranges, with and without bias, and the gray, the colour and the digits' network of implicit_prior.
     assert counts["fetch_weights"] == 3 * 8 + 3
-    assert counts["train_denoiser"] == 8 + 2 + 2
+    # The DenseNets, the networks for blurred images, those of uniform noise, and that of faces.
+    assert counts["train_denoiser"] == 8 + 2 + 2 + 1
     # Networks of uniform noise are tested under uniform noise alone, those for blurred images for figure 20 alone.
     assert counts["evaluate_denoiser"] == 2 * (4 * 8 + 1) + 2
     assert counts["compute_bias_free_net_bias"] == 4 * 3
@@ -175,6 +186,7 @@ def test_a_folder_of_the_users_own_needs_no_download(tmp_path):
     own = "datasets: {mine: {images: photos}}\nbias_free: {dataset: mine}\n"
     parts = [f"{part}: {{dataset: mine, images: null}}" for part in ("examples", *plan.TASKS)]
     own += f"implicit_prior: {{{', '.join(parts)}}}\n"
+    own += "stochastic_denoising: {sets: {photographs: {dataset: mine}}}\n"
     families = "families: {dncnn: {dataset: mine}, rcnn: null, unet: null, densenet: null, dncnn-uniform: null}\n"
     restorers = "denoisers: {dncnn-bf-blur: null, dncnn-cnn-blur: null, bfcnn-color: {dataset: mine}}\n"
     counts = planned(tmp_path, overlay=own + families + restorers)
@@ -240,6 +252,14 @@ FROM_JACOBIANS = {
 FROM_FILTERS = {"compute_bias_free_filters": 1, **drawn_from("filters.npz")}
 FROM_DECOMPOSITION = {"compute_bias_free_decomposition": 1, **drawn_from("decomposition.npz")}
 FROM_RESIDUALS = {"compute_bias_free_residuals": 10, "bias_free_table_residuals": 1}
+FROM_RESIDUAL_TESTS = {
+    **FROM_RESIDUALS,
+    "compute_stochastic_denoising_samples": 1,
+    "compute_stochastic_denoising_speed": 1,
+    **POSTERIOR_PLOTS,
+    **POSTERIOR_TABLES,
+    "score": 1,
+}
 FROM_TABLE = {
     "bias_free_table_quality": 1,
     "bias_free_table_slopes": 1,
@@ -342,7 +362,7 @@ def test_a_changed_setting_reruns_what_depends_on_it(finished, overlay, rerun):
                 **FROM_DECOMPOSITION,
             },
         ),
-        ("metrics/residual.py", "CHANGED = 1", FROM_RESIDUALS),
+        ("metrics/residual.py", "CHANGED = 1", FROM_RESIDUAL_TESTS),
         ("networks/unet.py", "CHANGED = 1", {"train_denoiser": 2}),
     ],
 )
