@@ -85,7 +85,8 @@ def is_small(name):
 
 def training_code(name):
     """A hash of the code that decides what training gives."""
-    networks = [f"networks/{file}.py" for file in ("base", "layers", "precision", "zoo", DENOISERS[name].architecture)]
+    architecture = f"{DENOISERS[name].architecture}*"
+    networks = [f"networks/{file}.py" for file in ("base", "layers", "precision", "zoo", architecture)]
     data = [f"data/{file}.py" for file in ("blur", "patches")]
     return fingerprint(*networks, "training/*.py", *data, *IMAGE_CODE, "noise.py")
 

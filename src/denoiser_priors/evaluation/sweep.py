@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -91,7 +92,7 @@ def evaluate_images(
                 ]
                 repeated = clean.repeat(len(part), 1, 1, 1)
                 noisy = repeated + torch.stack([torch.from_numpy(field) for field in fields]).to(device)
-                denoised = apply(denoiser, noisy)
+                denoised = apply(_called(denoiser, [sigma for _, sigma, _ in keys], device), noisy)
                 _check_finite(denoised, keys, name)
                 measured = _measure(protocol, repeated, noisy, denoised)
                 if reference is None:
@@ -104,6 +105,13 @@ def evaluate_images(
                 bar.update(len(keys))
     ordered = [rows[image.name, sigma, draw] for image in images for sigma, draw in conditions]
     return pd.DataFrame(ordered, columns=list(EVALUATION_COLUMNS))
+
+
+def _called(denoiser: Callable, sigmas: Sequence[float], device: torch.device) -> Callable:
+    """The denoiser as a function of the images alone; one that is told the noise level is told those of `sigmas`."""
+    if not getattr(denoiser, "told", False):
+        return denoiser
+    return functools.partial(denoiser, sigma=torch.tensor(sigmas, device=device) / 255)
 
 
 def check_noise(sigmas: Sequence[float], noise: str, draws: int) -> list[float]:

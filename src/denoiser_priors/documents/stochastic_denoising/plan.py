@@ -71,8 +71,8 @@ def denoiser(config: Config, name: str) -> str:
     """Name of the denoiser of a test set.
 
     Where the configuration leaves it open, among the denoisers of Gaussian noise without blur and with the set's
-    channels: one trained on the set's own dataset; else a bias-free one of photographs; of these that of the widest
-    training range, the first of equals.
+    channels: one trained or validated on the set's own dataset, bias-free or NCSNv2; else a bias-free one of
+    photographs; of these that of the widest training range, the first of equals.
 
     Raises:
         ConfigError: there is none.
@@ -85,7 +85,8 @@ def denoiser(config: Config, name: str) -> str:
         for key, spec in config.denoisers_by_name().items()
         if spec.channels == settings.channels and spec.noise == "gaussian" and not any(spec.blur_range)
     }
-    found = [key for key, spec in specs.items() if spec.dataset == settings.dataset and not spec.bias]
+    narrow = [key for key, spec in specs.items() if settings.dataset in (spec.dataset, spec.validation)]
+    found = [key for key in narrow if not specs[key].bias or specs[key].architecture == "ncsnv2"]
     found = found or [key for key, spec in specs.items() if not spec.bias and config.of_photographs(spec.dataset)]
     if not found:
         what = "gray" if settings.channels == 1 else "colour"
