@@ -65,6 +65,18 @@ def images_of(*datasets):
     ]
 
 
+def own_images(*datasets):
+    """The same, once a job needs them: says what to do where a user's own folder is not there."""
+    for name in datasets:
+        own = CONFIG.datasets.get(name)
+        if own is not None and not Path(own.images).is_dir():
+            raise WorkflowError(
+                f"the folder {own.images} of datasets.{name} is not there; put images there (data/README.md says where "
+                "those of the documents are), or name another folder in the configuration"
+            )
+    return images_of(*datasets)
+
+
 @lru_cache
 def downloads_of(dataset):
     """A hash of the lines of the table of downloads that belong to a dataset."""

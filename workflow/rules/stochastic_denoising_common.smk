@@ -15,17 +15,9 @@ def set_of(extra):
 
 
 def images_of_set(name):
-    """What stands for the images of a set among the inputs; says so where a user's own folder is not there."""
+    """What stands for the images of a set among the inputs."""
     found = CONFIG.stochastic_denoising.sets.get(name)
-    if found is None:
-        return []
-    own = CONFIG.datasets.get(found.dataset)
-    if own is not None and not Path(own.images).is_dir():
-        raise WorkflowError(
-            f"stochastic_denoising.sets.{name}: the folder {own.images} of datasets.{found.dataset} is not there; put "
-            "images there (data/README.md says where those of the document are), or name another folder"
-        )
-    return images_of(found.dataset)
+    return [] if found is None else own_images(found.dataset)
 
 
 def weight_of_extra(extra, small, large):

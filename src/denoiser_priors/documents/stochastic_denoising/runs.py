@@ -75,6 +75,8 @@ def load_score(config: Config, set_: str) -> Score:
     device, name = choose_device(), plan.denoiser(config, set_)
     sizes = config.denoiser(name).network
     widths = [value for key, value in sizes.items() if key.endswith("width") and isinstance(value, int)]
+    # The skip connections of NCSNv2 keep several stages of this width.
+    widths += [4 * sizes["features"]] if "features" in sizes else []
     return Score(name, load_denoiser(name, config, device=device), device, max(widths, default=64))
 
 
