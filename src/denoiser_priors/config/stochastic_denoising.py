@@ -126,7 +126,8 @@ class StochasticDenoising(Model):
         {
             # The small network of so small faces leaves errors of about 0.03 in images without noise.
             "faces": ImageSet(dataset="lfw25", images=10, sigma=(0.1, 0.203, 0.406, 0.607), levels=Levels(lowest=0.03)),
-            "photographs": ImageSet(images=4, side=64, sigma=(0.198, 0.403, 0.606)),
+            # A blind network of photographs of anything: the more and the larger the steps, the more of its errors.
+            "photographs": ImageSet(images=4, side=64, sigma=(0.198, 0.403, 0.606), levels=Levels(count=60, rate=0.2)),
         },
         description="test sets, by name; null removes one. Figures show the sets named (or of datasets named) as the "
         "document's, else the nearest",

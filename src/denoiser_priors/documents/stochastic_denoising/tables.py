@@ -213,8 +213,8 @@ def table_1_page(table: pd.DataFrame) -> str:
     how = ours[["set", "sigma_0", "denoiser", "recipe", "height", "width", "channels", "samples", "schedule", "levels"]]
     how = how.assign(sigma_0=how["sigma_0"].map("{:.5f}".format))
     how = how.assign(**{name: ours[name] for name in ("steps_per_level", "network_calls", "seconds", "processor")})
-    counts = {name: how[name].astype(int) for name in ("height", "width", "channels", "levels", "steps_per_level")}
-    counts["network_calls"] = how["network_calls"].astype(int)
+    whole = ("height", "width", "channels", "samples", "levels", "steps_per_level", "network_calls")
+    counts = {name: how[name].astype(int) for name in whole}
     return "\n".join([*text, markdown(how.assign(**counts))])
 
 
