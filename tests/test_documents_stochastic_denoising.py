@@ -30,7 +30,7 @@ SETTINGS = {
             "dataset": "mine",
             "images": 3,
             "sigma": [0.203, 0.406],
-            "levels": {"count": 120, "rate": 0.8},
+            "levels": {"count": 120, "rate": 0.8, "lowest": 0.01},
             "samples": 4,
         },
         "photographs": {"dataset": "mine", "images": 2, "side": 16, "sigma": [0.203], "levels": "celeba"},
