@@ -65,6 +65,18 @@ class GaussianBlocks:
                 factor, variance = keep * factor + pull, keep**2 * variance + 2 * alpha
         return factor, variance
 
+    def run_back(self, schedule, sigma_0):
+        """The same two after the diffusion from x = y in reverse, in the schedule's steps."""
+        factor, variance = np.ones_like(self.deviations), np.zeros_like(self.deviations)
+        before = sigma_0
+        for sigma in schedule.split(sigma_0)[2]:
+            kept = (sigma / before) ** 2
+            gain = self.deviations**2 / (self.deviations**2 + before**2)
+            step = kept + (1 - kept) * gain
+            factor, variance = step * factor, step**2 * variance + sigma**2 * (1 - kept)
+            before = sigma
+        return factor, variance
+
     def inpainted(self, y, measured, sigma_0):
         """Mean (n, m) and covariance (m, m) of the pixels of blocks y (n, m), given those that are `measured` (m,)."""
         prior, seen = self.covariance(), np.flatnonzero(measured)

@@ -4,16 +4,8 @@ import numpy as np
 import pytest
 
 from denoiser_priors.errors import ConfigError
-from denoiser_priors.samplers.noise_levels import (
-    Schedule,
-    check_steps,
-    free,
-    geometric,
-    names,
-    ncsnv2,
-    resolve,
-    snr,
-)
+from denoiser_priors.samplers.noise_levels import free, geometric, names, ncsnv2, resolve, reverse, snr
+from denoiser_priors.samplers.schedule import Schedule, check_steps
 
 # Kawar et al. 2021, Sec. 4.1: L for each sigma_0, rounded to three digits.
 PUBLISHED = [
@@ -136,7 +128,9 @@ def test_settings_replace_those_of_a_schedule():
     assert (grid.steps_per_level, grid.epsilon) == (2, 1e-6)
     assert resolve("snr", 0.2) == snr(0.2)
     assert resolve(grid, 0.2) is not None
-    assert set(names()) == {"snr", "celeba", "lsun", "lsun-bedroom", "lsun-tower", "lsun-church", "ffhq", "cifar10"}
+    assert resolve("reverse", 0.2) == reverse(0.2)
+    grids = {"celeba", "lsun", "lsun-bedroom", "lsun-tower", "lsun-church", "ffhq", "cifar10"}
+    assert set(names()) == {"reverse", "snr"} | grids
 
 
 @pytest.mark.parametrize(
@@ -159,4 +153,29 @@ def test_settings_replace_those_of_a_schedule():
 )
 def test_levels_that_cannot_be_used(make, message):
     with pytest.raises(ConfigError, match=message):
+        make()
+
+
+def test_levels_of_the_reverse_schedule_are_equidistant_in_the_logarithm_of_the_signal_to_noise_ratio():
+    schedule = reverse(0.4, count=30, lowest=0.01)
+    assert (schedule.sigmas[0], schedule.sigmas[-1], len(schedule.sigmas)) == (0.4, 0.01, 31)
+    steps = np.diff(np.log(1 / np.square(schedule.sigmas)))
+    np.testing.assert_allclose(steps, steps[0])
+    below = np.array(schedule.sigmas[1:])
+    # Every step is what the variance of the noise falls by; together they are all of it.
+    np.testing.assert_allclose(schedule.steps(below, 0.4)[:, 0].sum(), 0.4**2 - 0.01**2)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: reverse(0.01, lowest=0.01), "lowest < sigma_0"),
+        (lambda: reverse(float("nan")), "lowest < sigma_0"),
+        (lambda: reverse(0.2, count=0), "count 0"),
+        (lambda: resolve("reverse", 0.2, steps_per_level=3), "one step per level"),
+        (lambda: resolve("reverse", 0.2, epsilon=1e-5), "one step per level"),
+    ],
+)
+def test_the_reverse_schedule_refuses_what_it_does_not_have(make, said):
+    with pytest.raises(ConfigError, match=said):
         make()

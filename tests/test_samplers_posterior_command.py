@@ -19,7 +19,7 @@ from denoiser_priors.tables import read_csv
 
 SIGMA = 0.125
 FAST = ["--levels", "6", "--threads", "1", "--seed", "3", "--out", "out"]
-SCHEDULE = noise_levels.snr(SIGMA, count=6)
+SCHEDULE = noise_levels.reverse(SIGMA, count=6)
 
 
 def halving(path, channels=1, **about):
@@ -266,11 +266,14 @@ def test_without_noise_measured_pixels_stay(here):
         (["noisy.npy", "--sigma0", "0.2", "--schedule", "celeba"], "the nearest are"),
         (["noisy.npy", "--sigma0", "0.005", "--schedule", "celeba"], "below the smallest"),
         (["noisy.npy", "--sigma0", "0.2", "--schedule", "mine"], "celeba"),
-        (["noisy.npy", "--sigma0", "0.2", "--schedule", "celeba", "--levels", "9"], "option of the schedule snr"),
-        (["noisy.npy", "--sigma0", "0.2", "--epsilon", "1"], "unstable"),
-        (["noisy.npy", "--sigma0", "0.2", "--levels", "1"], "count"),
+        (
+            ["noisy.npy", "--sigma0", "0.2", "--schedule", "celeba", "--levels", "9"],
+            "option of the schedules reverse and snr",
+        ),
+        (["noisy.npy", "--sigma0", "0.2", "--schedule", "snr", "--epsilon", "1"], "unstable"),
+        (["noisy.npy", "--sigma0", "0.2", "--levels", "0"], "count"),
         (["noisy.npy", "--sigma0", "0.2", "--samples", "0"], "samples"),
-        (["noisy.npy", "--sigma0", "0.2", "--intermediates", "60"], "0 to 59"),
+        (["noisy.npy", "--sigma0", "0.2", "--intermediates", "100"], "0 to 99"),
         (["noisy.npy", "--sigma0", "0.2", "--protocol", "mine"], "protocol"),
         (["noisy.npy", "--sigma0", "0.2", "--clean", "tiny.png"], "tiny.png"),
         (["noisy.npy", "--sigma0", "0.2", "--clean", "one.png", "--add-noise"], "--clean"),

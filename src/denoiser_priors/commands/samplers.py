@@ -73,7 +73,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         "what was removed could be the noise) and, where the clean image is known, metrics.csv.",
         units=UNITS_OF_SAMPLERS,
     )
-    _langevin(sub)
+    _langevin(sub, inpainting=False)
     sub.add_argument("--classical", choices=("bm3d", "wavelet"), help="a classical denoiser to compare with")
 
     sub = command(
@@ -86,7 +86,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         "noise give --sigma0 0.",
         units=UNITS_OF_SAMPLERS,
     )
-    _langevin(sub)
+    _langevin(sub, inpainting=True)
     which = sub.add_mutually_exclusive_group(required=True)
     which.add_argument("--mask", metavar="FILE", type=Path, help="image, white where pixels are measured")
     which.add_argument("--rows", metavar="N", type=int, help="so many whole rows are missing")
@@ -125,7 +125,7 @@ def _sampler(sub: argparse.ArgumentParser, *, beta: float, finals: Sequence[str]
     compute(sub)
 
 
-def _langevin(sub: argparse.ArgumentParser) -> None:
+def _langevin(sub: argparse.ArgumentParser, *, inpainting: bool) -> None:
     sub.add_argument("name", metavar="NAME", help="a denoiser of the configuration, or a weights file")
     sub.add_argument(
         "image", metavar="NOISY", type=Path, help="PNG or TIFF of 8 or 16 bits, TIFF or .npy in floating point"
@@ -139,10 +139,18 @@ def _langevin(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--schedule",
         metavar="NAME",
-        default="snr",
-        help="snr, or a grid of NCSNv2 of which --sigma0 is a level: celeba, lsun, ffhq, ... (default: snr)",
+        help=("" if inpainting else "reverse, a diffusion run backwards; ")
+        + "snr, Langevin dynamics with few levels; or the document's: a grid of NCSNv2 of which --sigma0 is a level, "
+        f"celeba, lsun, ffhq, ... (default: {'snr' if inpainting else 'reverse'})",
     )
-    sub.add_argument("--levels", metavar="N", type=int, help="of snr: levels below --sigma0 (default: 60)")
+    sub.add_argument(
+        "--levels",
+        metavar="N",
+        type=int,
+        help="of snr: levels below --sigma0 (default: 60)"
+        if inpainting
+        else "of reverse and snr: levels below --sigma0 (default: 100, 60)",
+    )
     sub.add_argument("--steps-per-level", metavar="T", type=int, help="(default: the schedule's)")
     sub.add_argument("--epsilon", metavar="E", type=float, help="step on the last level (default: the schedule's)")
     sub.add_argument(

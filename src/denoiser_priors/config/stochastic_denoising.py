@@ -11,6 +11,8 @@ from denoiser_priors.config.values import Channels, Model
 GRIDS = ("celeba", "lsun", "lsun-bedroom", "lsun-tower", "lsun-church", "ffhq", "cifar10")
 """The grids of NCSNv2 that noise levels can be taken from, by their dataset."""
 
+SCHEDULES = ("reverse", "snr", "geometric", *GRIDS)
+
 Count = Annotated[int, Field(ge=1)]
 Side = Annotated[int, Field(ge=16)]
 Level = Annotated[float, Field(gt=0, le=10)]
@@ -19,11 +21,15 @@ Level = Annotated[float, Field(gt=0, le=10)]
 class Levels(Model):
     """Noise levels and steps of the sampler."""
 
-    name: Literal["snr", "geometric", *GRIDS] = Field(  # type: ignore[valid-type]
-        "snr", description="snr: few levels, by signal-to-noise ratio; geometric; or a grid of NCSNv2"
+    name: Literal[SCHEDULES] = Field(  # type: ignore[valid-type]
+        "reverse",
+        description="reverse: a diffusion run backwards in few steps; snr: Langevin dynamics with few levels, by "
+        "signal-to-noise ratio; geometric; or the document's, a grid of NCSNv2",
     )
-    count: Annotated[int, Field(ge=2)] = Field(100, description="snr: levels below sigma_0; geometric: all levels")
-    lowest: Level = Field(0.01, description="snr and geometric: the last level, [0, 1] scale")
+    count: Annotated[int, Field(ge=2)] = Field(
+        100, description="reverse and snr: levels below sigma_0; geometric: all levels"
+    )
+    lowest: Level = Field(0.01, description="reverse, snr and geometric: the last level, [0, 1] scale")
     highest: Level = Field(1, description="geometric, and inpainting: the first level, [0, 1] scale")
     first: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.95, description="snr: the first level below sigma_0 over sigma_0"
@@ -43,7 +49,7 @@ def _named(value: Any) -> Any:
 Schedule = Annotated[
     Levels,
     BeforeValidator(_named),
-    WithJsonSchema({"anyOf": [{"type": "string", "enum": ["snr", "geometric", *GRIDS]}, Levels.model_json_schema()]}),
+    WithJsonSchema({"anyOf": [{"type": "string", "enum": list(SCHEDULES)}, Levels.model_json_schema()]}),
 ]
 
 
@@ -83,7 +89,9 @@ class Intermediates(Shown):
 
 
 class Inpainting(Shown):
-    """Noisy images of which a part is missing."""
+    """Noisy images of which a part is missing. Of the set, its images and its denoiser."""
+
+    levels: Schedule = Field(Levels(name="snr"), description="schedule of the sampler; reverse cannot inpaint")
 
     images: Count = Field(2, description="first so many images of the set")
     samples: Count = Field(2, description="samples of each image")
@@ -112,6 +120,9 @@ class Speed(Model):
     )
     images: Count | None = Field(8, description="first so many images of the set; null: all")
     samples: Count = Field(1, description="samples of each image")
+    reverse: tuple[Annotated[int, Field(ge=2)], ...] = Field(
+        (15, 30, 60, 120), description="schedule reverse: so many levels"
+    )
     snr: tuple[Annotated[int, Field(ge=2)], ...] = Field((15, 30, 60, 120), description="schedule snr: so many levels")
     grid: Literal[GRIDS] | None = Field(  # type: ignore[valid-type]
         "celeba", description="and a grid of NCSNv2; null: none"
@@ -124,11 +135,8 @@ class StochasticDenoising(Model):
 
     sets: dict[str, ImageSet | None] = Field(
         {
-            # The small network leaves errors of about 0.03 in images without noise; `lowest` was chosen for that,
-            # on the test faces.
-            "faces": ImageSet(dataset="lfw25", images=10, sigma=(0.1, 0.203, 0.406, 0.607), levels=Levels(lowest=0.03)),
-            # Chosen after a look at the outcome: 100 levels and rate 0.5 left residuals with 2 to 5% too much energy.
-            "photographs": ImageSet(images=4, side=64, sigma=(0.198, 0.403, 0.606), levels=Levels(count=60, rate=0.2)),
+            "faces": ImageSet(dataset="lfw25", images=10, sigma=(0.1, 0.203, 0.406, 0.607)),
+            "photographs": ImageSet(images=4, side=64, sigma=(0.198, 0.403, 0.606)),
         },
         description="test sets, by name; null removes one. Figures show the sets named (or of datasets named) as the "
         "document's, else the nearest",

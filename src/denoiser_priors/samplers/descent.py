@@ -1,4 +1,4 @@
-"""Annealed Langevin dynamics itself: the loop over noise levels that denoising and inpainting share."""
+"""The loop over noise levels of denoising and inpainting: annealed Langevin dynamics, or a diffusion in reverse."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from denoiser_priors.errors import ConfigError, DataError, ResultError
 from denoiser_priors.evaluation.apply import apply, evaluating
 from denoiser_priors.networks.precision import PRECISIONS, autocast
 from denoiser_priors.noise import keyed_generator
-from denoiser_priors.samplers.noise_levels import Schedule, check_steps
+from denoiser_priors.samplers.schedule import Schedule, check_steps
 
 FINALS = ("none", "tweedie")
 
@@ -84,7 +84,8 @@ class Descent:
     chunk: int | None
 
     def __post_init__(self) -> None:
-        check_steps(self.levels, self.steps, self.sigma_0, self.schedule)
+        if not self.schedule.reverse:
+            check_steps(self.levels, self.steps, self.sigma_0, self.schedule)
         for name, value in (("samples", self.samples), ("chunk", 1 if self.chunk is None else self.chunk)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ConfigError(f"{name}: expected a whole number >= 1, not {value!r}.")
@@ -129,23 +130,9 @@ class Descent:
         )
 
     def _descend(self, x: Tensor, y: Tensor, mask: Tensor | None) -> Tensor:
-        iteration = 0
         for level in self._progress(range(len(self.levels))):
             sigma = float(self.levels[level])
-            weight = 1 / abs(self.sigma_0**2 - sigma**2)
-            alpha = torch.tensor(self.steps[level], dtype=x.dtype, device=x.device)
-            alpha = alpha[0] if mask is None else torch.where(mask, *alpha)
-            for _ in range(self.schedule.steps_per_level):
-                iteration += 1
-                drift = (self._denoise(x, sigma) - x) / sigma**2
-                pull = (y - x) * weight
-                if mask is None:
-                    drift += pull
-                elif sigma > self.sigma_0:
-                    drift = torch.where(mask, pull, drift)
-                else:
-                    drift += torch.where(mask, pull, 0)
-                x = x + alpha * drift + (2 * alpha).sqrt() * self._noise(x, iteration)
+            x = self._back(x, level) if self.schedule.reverse else self._settle(x, y, mask, level)
             self._check(x, level)
             if self.callback is not None:
                 # The document's index: negative above sigma_0, which itself would be level 0 and is not visited.
@@ -153,6 +140,32 @@ class Descent:
                 index += self.first < 0 <= index
                 self.callback(index, x.view(self.samples, -1, *x.shape[1:]), sigma)
         return x
+
+    def _settle(self, x: Tensor, y: Tensor, mask: Tensor | None, level: int) -> Tensor:
+        """Langevin steps on a level."""
+        sigma = float(self.levels[level])
+        weight = 1 / abs(self.sigma_0**2 - sigma**2)
+        alpha = torch.tensor(self.steps[level], dtype=x.dtype, device=x.device)
+        alpha = alpha[0] if mask is None else torch.where(mask, *alpha)
+        for step in range(self.schedule.steps_per_level):
+            drift = (self._denoise(x, sigma) - x) / sigma**2
+            pull = (y - x) * weight
+            if mask is None:
+                drift += pull
+            elif sigma > self.sigma_0:
+                drift = torch.where(mask, pull, drift)
+            else:
+                drift += torch.where(mask, pull, 0)
+            noise = self._noise(x, 1 + level * self.schedule.steps_per_level + step)
+            x = x + alpha * drift + (2 * alpha).sqrt() * noise
+        return x
+
+    def _back(self, x: Tensor, level: int) -> Tensor:
+        """From the level before to this one, as the diffusion runs backwards."""
+        before, sigma = float(self.levels[level - 1] if level else self.sigma_0), float(self.levels[level])
+        kept = (sigma / before) ** 2
+        mean = kept * x + (1 - kept) * self._denoise(x, before)
+        return mean + sigma * (1 - kept) ** 0.5 * self._noise(x, 1 + level)
 
     def _denoise(self, x: Tensor, sigma: float) -> Tensor:
         call = functools.partial(self.denoiser, sigma=float(sigma)) if self.told else self.denoiser

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from denoiser_priors.errors import ConfigError, DataError
 from denoiser_priors.samplers.descent import Callback, Descent, PosteriorSamples, takes_sigma
-from denoiser_priors.samplers.noise_levels import Schedule, resolve
+from denoiser_priors.samplers.noise_levels import resolve
+from denoiser_priors.samplers.schedule import Schedule
 
 __all__ = ["PosteriorSamples", "posterior_denoise", "posterior_inpaint", "takes_sigma"]
 
@@ -24,7 +25,7 @@ def posterior_denoise(
     noisy: Tensor,
     sigma_0: float,
     *,
-    schedule: str | Schedule | Sequence[float] = "snr",
+    schedule: str | Schedule | Sequence[float] = "reverse",
     steps_per_level: int | None = None,
     epsilon: float | None = None,
     samples: int = 1,
@@ -40,15 +41,17 @@ def posterior_denoise(
 
     From x = y, on each level sigma_i below sigma_0, `steps_per_level` times:
     x <- x + alpha_i [(f(x) - x) / sigma_i^2 + (y - x) / (sigma_0^2 - sigma_i^2)] + sqrt(2 alpha_i) z, z ~ N(0, I),
-    where f is the denoiser. sigma_0 is a level of the schedule and the first level visited is the next below.
+    where f is the denoiser. sigma_0 is a level of the schedule and the first level visited is the next below. Of the
+    schedule "reverse", which is not the document's, see `noise_levels.reverse` for the step.
 
     Args:
         denoiser: from (N, C, H, W) to the denoised images, blind, `denoiser(x)`, or told the noise level,
             `denoiser(x, sigma=...)` with a float on the [0, 1] scale; recognised by its signature (`takes_sigma`).
         noisy: (B, C, H, W), floating point, clean images in [0, 1] plus noise, not clipped.
         sigma_0: standard deviation of the noise, [0, 1] scale.
-        schedule: "snr", few levels from any sigma_0 on (`noise_levels.snr`, which is not the document's); a grid of
-            NCSNv2, "celeba", "lsun", "ffhq", ..., of which sigma_0 must be a level; levels going down; or a `Schedule`.
+        schedule: "reverse", a diffusion run backwards in 100 steps from any sigma_0 on; "snr", Langevin dynamics with
+            few levels, from any sigma_0 on, too (`noise_levels.snr`); the document's: a grid of NCSNv2, "celeba",
+            "lsun", "ffhq", ..., of which sigma_0 must be a level; levels going down; or a `Schedule`.
         steps_per_level, epsilon: T and epsilon of the document, in place of those of the schedule.
         samples: how many of each image.
         seed, keys: noise z is a function of (seed, keys[b], index of the sample, iteration) alone, not of the batch;
@@ -133,7 +136,7 @@ def posterior_inpaint(
     Raises:
         DataError: as `posterior_denoise`, and a mask of another size, with values other than 0 and 1, or without any
             measured pixel.
-        ConfigError, ResultError: as `posterior_denoise`; also without levels above sigma_0.
+        ConfigError, ResultError: as `posterior_denoise`; also without levels above sigma_0, or for "reverse".
     """
     mask = _check_mask(mask, measured)
     measured = torch.where(mask, measured, 0) if _is_batch(measured) else measured
@@ -144,6 +147,11 @@ def posterior_inpaint(
     schedule = resolve(
         schedule, sigma_0, steps_per_level=steps_per_level, epsilon=epsilon, highest=1.0 if highest is None else highest
     )
+    if schedule.reverse:
+        raise ConfigError(
+            f"schedule {schedule.name}: runs a diffusion backwards from a whole image; for inpainting choose snr or a "
+            "grid of NCSNv2."
+        )
     if highest is not None:
         schedule = schedule.up_to(highest)
     above, sigma_0, below = schedule.split(sigma_0) if sigma_0 else (np.array(schedule.sigmas), 0.0, np.empty(0))

@@ -1,129 +1,21 @@
-"""Noise levels and step sizes of annealed Langevin dynamics: the grids of NCSNv2 by name, free ones, a short one."""
+"""Noise levels and step sizes of samplers: the grids of NCSNv2 by name, free ones, and two short ones."""
 
 from __future__ import annotations
 
 import csv
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from denoiser_priors.errors import ConfigError
-
-ON_GRID = 1e-6
-"""Relative difference up to which a sigma_0 is a level of a grid: that of a level which passed through float32."""
+from denoiser_priors.samplers.schedule import Schedule
 
 FIRST_STEP = 0.9
 """Contraction of the first step where a free grid names no epsilon; it is 0.92 to 1.00 in the grids of NCSNv2."""
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """Noise levels, number of Langevin steps on each, and the size of the steps.
-
-    On level sigma_i the step is alpha_i = epsilon sigma_i^2 / sigma_L^2 (Kawar et al. 2021, Algorithm 1), sigma_L being
-    the smallest level. A damped schedule divides it, at measured pixels, by the curvature that the measurement adds, so
-    that the product of step and largest curvature (see `check_steps`) is the same on every level: it multiplies it by
-    1 - sigma_i^2 / sigma_0^2 below sigma_0, and by 1 - sigma_0^2 / sigma_i^2 above.
-
-    Attributes:
-        name: for messages and tables.
-        sigmas: the levels from the strongest to the smallest, standard deviations on the [0, 1] scale.
-        steps_per_level: T of the document.
-        epsilon: of the smallest level, on the squared [0, 1] scale.
-        damped: see above.
-    """
-
-    name: str
-    sigmas: tuple[float, ...]
-    steps_per_level: int
-    epsilon: float
-    damped: bool = False
-
-    def __post_init__(self) -> None:
-        sigmas = np.asarray(self.sigmas, dtype=np.float64)
-        if sigmas.ndim != 1 or sigmas.size < 2 or not np.isfinite(sigmas).all() or not (sigmas > 0).all():
-            raise ConfigError(
-                f"schedule {self.name}: expected at least two noise levels > 0 on the [0, 1] scale, from the strongest "
-                f"to the smallest, not {_short(sigmas)}."
-            )
-        if not (np.diff(sigmas) < 0).all():
-            i = int(np.argmax(np.diff(sigmas) >= 0))
-            raise ConfigError(
-                f"schedule {self.name}: levels must go down, but {sigmas[i]:g} is followed by {sigmas[i + 1]:g}."
-            )
-        steps = self.steps_per_level
-        if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
-            raise ConfigError(f"schedule {self.name}: steps_per_level must be a whole number >= 1, not {steps!r}.")
-        if not (isinstance(self.epsilon, (int, float)) and math.isfinite(self.epsilon) and self.epsilon > 0):
-            raise ConfigError(f"schedule {self.name}: epsilon must be a number > 0, not {self.epsilon!r}.")
-        object.__setattr__(self, "sigmas", tuple(sigmas.tolist()))
-
-    @property
-    def rate(self) -> float:
-        """epsilon / sigma_L^2: the step in units of sigma_i^2, the same on every level."""
-        return self.epsilon / self.sigmas[-1] ** 2
-
-    def nearest(self, sigma: float) -> float:
-        """The level nearest to `sigma` in ratio."""
-        return min(self.sigmas, key=lambda level: abs(math.log(level / sigma)))
-
-    def split(self, sigma_0: float) -> tuple[np.ndarray, float, np.ndarray]:
-        """The levels above `sigma_0`, the level that is `sigma_0`, and the levels below, float64, going down.
-
-        The document's L counts sigma_0: L - 1 levels are below.
-
-        Raises:
-            ConfigError: `sigma_0` is not one of the levels (to 1e-6); names the nearest and what to do.
-        """
-        if not (isinstance(sigma_0, (int, float)) and math.isfinite(sigma_0) and sigma_0 > 0):
-            raise ConfigError(f"sigma_0 must be a number > 0 on the [0, 1] scale, not {sigma_0!r}.")
-        sigmas = np.array(self.sigmas)
-        if sigma_0 < sigmas[-1] * (1 - ON_GRID):
-            raise ConfigError(
-                f"sigma_0 = {sigma_0:g} is below the smallest level of the schedule {self.name}, {sigmas[-1]:g}; "
-                "choose a schedule that goes further down."
-            )
-        nearest = self.nearest(sigma_0)
-        if abs(nearest / sigma_0 - 1) > ON_GRID:
-            near = np.sort(sigmas[np.argsort(np.abs(np.log(sigmas / sigma_0)))[:2]])
-            raise ConfigError(
-                f"sigma_0 = {sigma_0:.8g} is not a level of the schedule {self.name}; the nearest are "
-                f"{' and '.join(f'{level:.8g}' for level in near)}. A step between two near levels would be unstable: "
-                "add noise of exactly one level (`schedule.nearest`), or use `schedule.through(sigma_0)`."
-            )
-        return sigmas[sigmas > nearest], nearest, sigmas[sigmas < nearest]
-
-    def through(self, sigma_0: float) -> Schedule:
-        """The same levels, all scaled by one factor so that the one nearest to `sigma_0` is `sigma_0`."""
-        nearest = self.nearest(sigma_0)
-        factor = sigma_0 / nearest
-        return replace(
-            self,
-            name=f"{self.name} through {sigma_0:g}",
-            sigmas=tuple(sigma_0 if sigma == nearest else sigma * factor for sigma in self.sigmas),
-            epsilon=self.epsilon * factor**2,
-        )
-
-    def up_to(self, highest: float) -> Schedule:
-        """Without the levels above `highest` (for instance those that a denoiser was not made for)."""
-        return replace(self, sigmas=tuple(s for s in self.sigmas if s <= highest * (1 + ON_GRID)))
-
-    def steps(self, sigmas: np.ndarray, sigma_0: float) -> np.ndarray:
-        """Step sizes on `sigmas`, float64 (n, 2): of the measured pixels and of the missing ones.
-
-        They differ in a damped schedule alone: there the step of a measured pixel is `rate` over its own curvature.
-        """
-        missing = self.rate * sigmas**2
-        measured = missing.copy()
-        if self.damped:
-            below = sigmas < sigma_0
-            measured[below] *= 1 - sigmas[below] ** 2 / sigma_0**2
-            measured[~below] *= 1 - sigma_0**2 / sigmas[~below] ** 2
-        return np.stack([measured, missing], axis=1)
 
 
 @cache
@@ -133,8 +25,8 @@ def _grids() -> dict[str, dict[str, str]]:
 
 
 def names() -> list[str]:
-    """The schedules that have a name: the grids of NCSNv2 by dataset, and "snr"."""
-    return ["snr", *_grids()]
+    """The schedules that have a name: "reverse", "snr", and the grids of NCSNv2 by dataset."""
+    return ["reverse", "snr", *_grids()]
 
 
 def ncsnv2(name: str) -> Schedule:
@@ -251,6 +143,35 @@ def snr(
     )
 
 
+def reverse(sigma_0: float, *, count: int = 100, lowest: float = 0.01) -> Schedule:
+    """Few levels for a diffusion in reverse, at equal steps of the logarithm of the signal-to-noise ratio.
+
+    Not in the document, which asks for fewer steps. The noisy image is the image after a diffusion that has added noise
+    up to the level sigma_0. Run backwards from there, its states need no further look at the measurement, as each holds
+    all that those before say of the image; the last one is a sample from the posterior. One step leads from a level s
+    to the next, t < s (the ancestral sampling of Ho et al. 2020 and Song et al. 2021, for noise that is added and not
+    mixed in): x <- (t/s)^2 x + (1 - (t/s)^2) f(x) + t sqrt(1 - (t/s)^2) z. The signal-to-noise ratio of level s is
+    1/s^2, so the levels are geometric. More of them come nearer to the posterior, and nothing else is to be set.
+
+    Args:
+        sigma_0: noise level of the measurement, the first level.
+        count: how many levels below it; the calls of the network.
+        lowest: the last level.
+
+    Raises:
+        ConfigError: not 0 < lowest < sigma_0, or no level.
+    """
+    if not (math.isfinite(sigma_0) and 0 < lowest < sigma_0) or count < 1:
+        raise ConfigError(
+            f"schedule reverse: expected 0 < lowest < sigma_0 and count >= 1, not lowest {lowest:g}, "
+            f"sigma_0 {sigma_0:g}, count {count}."
+        )
+    levels = np.geomspace(sigma_0, lowest, count + 1)
+    levels[[0, -1]] = sigma_0, lowest
+    epsilon = float(levels[-2] ** 2 - levels[-1] ** 2)
+    return Schedule("reverse", tuple(levels.tolist()), 1, epsilon, reverse=True)
+
+
 def resolve(
     schedule: str | Schedule | Sequence[float],
     sigma_0: float,
@@ -259,7 +180,7 @@ def resolve(
     epsilon: float | None = None,
     highest: float | None = None,
 ) -> Schedule:
-    """The schedule meant by a name ("snr" or a grid of NCSNv2), a list of levels or a `Schedule`.
+    """The schedule meant by a name ("reverse", "snr" or a grid of NCSNv2), a list of levels or a `Schedule`.
 
     Args:
         steps_per_level, epsilon: replace those of the schedule.
@@ -269,7 +190,9 @@ def resolve(
         ConfigError: unknown name or unusable levels.
     """
     if isinstance(schedule, str):
-        if schedule == "snr":
+        if schedule == "reverse":
+            schedule = reverse(sigma_0)
+        elif schedule == "snr":
             schedule = snr(sigma_0, highest=highest)
         elif schedule in _grids():
             schedule = ncsnv2(schedule)
@@ -279,36 +202,3 @@ def resolve(
         schedule = free(list(schedule))
     changes = {"steps_per_level": steps_per_level, "epsilon": epsilon}
     return replace(schedule, **{key: value for key, value in changes.items() if value is not None})
-
-
-def check_steps(sigmas: np.ndarray, steps: np.ndarray, sigma_0: float, schedule: Schedule) -> None:
-    """Refuse steps with which the iteration would grow instead of settle, before any network is called.
-
-    The drift at level sigma < sigma_0 is the gradient of log p(x~) - |y - x~|^2 / (2 (sigma_0^2 - sigma^2)). For the
-    exact MMSE denoiser f, the Hessian of log p(x~) is (f'(x~) - I) / sigma^2 with f' = Cov[x | x~] / sigma^2 >= 0, so
-    it is at least -1/sigma^2 in every direction, and the curvature of the posterior is at most
-    1/sigma^2 + 1/(sigma_0^2 - sigma^2). Explicit steps of size alpha settle where alpha times it is below 2.
-    At levels above sigma_0 the measured pixels have the curvature 1/(sigma^2 - sigma_0^2), the missing ones 1/sigma^2.
-
-    Args:
-        sigmas: levels, none equal to sigma_0.
-        steps: the step of each level, (n, 1) for the measured pixels, or (n, 2) for these and the missing ones.
-
-    Raises:
-        ConfigError: names the first level at which the step is too large, and what would do.
-    """
-    measured = np.where(sigmas < sigma_0, 1 / sigmas**2, 0) + 1 / np.abs(sigma_0**2 - sigmas**2)
-    curvature = np.stack([measured, 1 / sigmas**2], axis=1)[:, : steps.shape[1]]
-    products = (steps * curvature).max(axis=1)
-    if (products < 2).all():
-        return
-    i = int(np.argmax(products >= 2))
-    raise ConfigError(
-        f"schedule {schedule.name}: unstable at the level sigma = {sigmas[i]:.6g} (sigma_0 = {sigma_0:.6g}): its step "
-        f"{steps[i].max():.3g} times the posterior's curvature is {products[i]:.3g}, and must be below 2. Use levels "
-        f"further from sigma_0, or epsilon below {schedule.epsilon * 2 / products.max():.3g}."
-    )
-
-
-def _short(values: np.ndarray) -> str:
-    return np.array2string(values, threshold=6, edgeitems=2, precision=4)

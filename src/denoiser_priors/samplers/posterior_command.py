@@ -62,13 +62,14 @@ class Plan:
     """How to sample. `schedule` to `precision` as for `posterior_denoise`.
 
     Attributes:
-        levels: of the schedule snr, how many below sigma_0.
+        schedule: None is that of `posterior_denoise` and `posterior_inpaint`.
+        levels: of the schedules reverse and snr, how many below sigma_0.
         highest: of inpainting, the level to start from; see `posterior_inpaint`.
         intermediates: how many iterates to keep of each sample's way, evenly spread over the levels.
         protocol: how images are compared, see `evaluation.protocols`.
     """
 
-    schedule: str = "snr"
+    schedule: str | None = None
     levels: int | None = None
     steps_per_level: int | None = None
     epsilon: float | None = None
@@ -85,16 +86,20 @@ class Plan:
         """The schedule, and the levels that are visited.
 
         Raises:
-            ConfigError: as `posterior_denoise` on schedules; `levels` of another schedule than snr.
+            ConfigError: as `posterior_denoise` on schedules; `levels` of another schedule than reverse and snr;
+                reverse for inpainting.
         """
-        schedule: Any = self.schedule
+        schedule: Any = self.schedule or ("snr" if inpainting else "reverse")
         if self.highest is not None and not self.highest > sigma_0:
             raise ConfigError(f"highest: inpainting starts above sigma0 = {sigma_0:g}, not at {self.highest:g}.")
         highest = (1.0 if self.highest is None else self.highest) if inpainting else None
         if self.levels is not None:
-            if schedule != "snr":
-                raise ConfigError(f"levels: is an option of the schedule snr; {schedule} has its own.")
-            schedule = noise_levels.snr(sigma_0, count=self.levels, highest=highest)
+            if schedule not in ("reverse", "snr"):
+                raise ConfigError(f"levels: is an option of the schedules reverse and snr; {schedule} has its own.")
+            if schedule == "snr":
+                schedule = noise_levels.snr(sigma_0, count=self.levels, highest=highest)
+            else:
+                schedule = noise_levels.reverse(sigma_0, count=self.levels)
         schedule = noise_levels.resolve(
             schedule, sigma_0, steps_per_level=self.steps_per_level, epsilon=self.epsilon, highest=highest
         )

@@ -85,8 +85,7 @@ def inpainting(config: Config, out: Path, *, name: str) -> list[Path]:
         mask = masks.missing_rows(size, count, layout=settings.layout, seed=config.seed)
         missing = {"rows": count, "layout": settings.layout}
     score = runs.load_score(config, settings.set)
-    levels = plan.image_set(config, settings.set).levels
-    used, sigma_0 = runs.schedule(levels, settings.sigma, inpainting=True)
+    used, sigma_0 = runs.schedule(settings.levels, settings.sigma, inpainting=True)
     measured = found.noisy(sigma_0, config.seed) * mask
     options = runs.options(config, score, found)
     drawn = posterior_inpaint(
@@ -161,9 +160,10 @@ def schedules(config: Config, sigma: float) -> Iterator[tuple[str, Schedule, flo
         grid, sigma_0 = runs.schedule(levels.model_copy(update={"name": settings.grid}), sigma)
         for step in settings.every:
             yield settings.grid, thinned(grid, sigma_0, step), sigma_0
-    for count in settings.snr:
-        free = levels.model_copy(update={"name": "snr", "count": count})
-        yield "snr", runs.schedule(free, sigma_0)[0], sigma_0
+    for name in ("reverse", "snr"):
+        for count in getattr(settings, name):
+            free = levels.model_copy(update={"name": name, "count": count})
+            yield name, runs.schedule(free, sigma_0)[0], sigma_0
 
 
 def thinned(schedule: Schedule, sigma_0: float, step: int) -> Schedule:

@@ -153,7 +153,8 @@ def extra_settings(config: Config, name: str) -> dict[str, object]:
     """What one of the other experiments depends on, for the workflow: its own settings and those of its set."""
     own = getattr(config.stochastic_denoising, name)
     found = config.stochastic_denoising.sets.get(own.set)
-    of_set = {} if found is None else found.model_dump(mode="json", exclude={"sigma", "samples"})
+    unused = {"sigma", "samples"} | ({"levels"} if hasattr(own, "levels") else set())
+    of_set = {} if found is None else found.model_dump(mode="json", exclude=unused)
     return {**own.model_dump(mode="json"), "of_set": of_set}
 
 

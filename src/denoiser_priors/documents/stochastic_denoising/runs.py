@@ -160,7 +160,9 @@ def schedule(levels: Levels, sigma: float, *, inpainting: bool = False) -> tuple
     """
     from denoiser_priors.samplers import noise_levels
 
-    if levels.name == "snr":
+    if levels.name == "reverse":
+        found = noise_levels.reverse(sigma, count=levels.count, lowest=levels.lowest)
+    elif levels.name == "snr":
         found = noise_levels.snr(
             sigma,
             count=levels.count,
