@@ -23,7 +23,7 @@ rule compute_stochastic_denoising_samples:
         part=alternatives(POSTERIOR_PARTS),
     conda:
         ENVIRONMENT
-    threads: lambda wildcards: 1 if all_small(score_of(posterior_part(wildcards).set)) else 2
+    threads: 1
     resources:
         mem_mb=2000 + CONFIG.stochastic_denoising.memory_mb,
         runtime=lambda wildcards: "60m" if all_small(score_of(posterior_part(wildcards).set)) else "12h",
@@ -60,7 +60,7 @@ for extra, file in posterior_plan.EXTRAS.items():
             f"{RESULTS}/benchmarks/compute_stochastic_denoising_{extra}.tsv"
         conda:
             ENVIRONMENT
-        threads: weight_of_extra(extra, 1, 2)
+        threads: 1
         resources:
             mem_mb=2000 + CONFIG.stochastic_denoising.memory_mb,
             runtime=weight_of_extra(extra, "60m", "12h"),
