@@ -340,6 +340,19 @@ def test_a_changed_setting_reruns_what_depends_on_it(finished, overlay, rerun):
     assert counts == {name: count for name, count in rerun.items() if count}
 
 
+def test_after_an_interrupted_training_nothing_old_is_taken_for_current(finished, tmp_path):
+    """Snakemake removes the weights of a training that is stopped; what the former weights gave is still there."""
+    folder = tmp_path / "run"
+    shutil.copytree(finished, folder)
+    overlay = "families: {unet: {training: {lr: 0.01}}}"
+    undisturbed = planned(finished, overlay=overlay)
+    weights = list((folder / "results" / "denoisers").glob("unet-*/weights.safetensors"))
+    assert len(weights) == undisturbed["train_denoiser"] == 2
+    for path in weights:
+        path.unlink()
+    assert planned(folder, overlay=overlay) == undisturbed
+
+
 @pytest.mark.parametrize(
     ("file", "line", "expected"),
     [

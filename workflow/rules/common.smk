@@ -103,6 +103,17 @@ def training_code(name):
     return fingerprint(*networks, "training/*.py", *data, *IMAGE_CODE, "noise.py")
 
 
+def training_of(names):
+    """What the weights of denoisers depend on, as a parameter of the steps that read them.
+
+    Snakemake goes by the files that are there. Where new settings ask for another network and its training is
+    interrupted, its weights are gone and what the old ones gave is not; without this it would be taken for current.
+    """
+    trained = [name for name in names if DENOISERS[name].source == "train"]
+    code = {name: training_code(name) for name in trained}
+    return {name: {"spec": DENOISERS[name].model_dump(mode="json"), "source": code.get(name)} for name in names}
+
+
 def evaluation_code():
     """A hash of the code that decides what an evaluation gives."""
     metrics = [f"metrics/{file}.py" for file in ("perceptual", "quality")]

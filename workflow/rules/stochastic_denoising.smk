@@ -30,6 +30,7 @@ rule compute_stochastic_denoising_samples:
         gpu=lambda wildcards: 0 if all_small(score_of(posterior_part(wildcards).set)) else 1,
     params:
         config=CONFIG_FILE,
+        trained=lambda wildcards: training_of(score_of(posterior_part(wildcards).set)),
         number=lambda wildcards: posterior_part(wildcards).number,
         settings=posterior_plan.shared_settings(CONFIG, "classical", "lpips"),
         part=lambda wildcards: posterior_plan.part_settings(posterior_part(wildcards)),
@@ -67,6 +68,7 @@ for extra, file in posterior_plan.EXTRAS.items():
             gpu=weight_of_extra(extra, 0, 1),
         params:
             config=CONFIG_FILE,
+            trained=training_of(score_of(set_of(extra))),
             experiment=extra,
             settings=posterior_plan.shared_settings(CONFIG, *(["lpips"] if extra == "speed" else [])),
             extra=posterior_plan.extra_settings(CONFIG, extra),
