@@ -32,6 +32,12 @@ def show_list(options: Namespace) -> None:
             kind = f"{low:g}-{high:g}" + (" uniform" if spec.noise == "uniform" else "")
             kind += " blur {:g}-{:g}".format(*spec.blur_range) if any(spec.blur_range) else ""
             rows.append((name, spec.architecture, bias, kind, str(spec.channels), spec.source, spec.recipe, state))
+        from denoiser_priors import classical
+
+        for name in classical.names():
+            method = classical.METHODS[name]
+            state = "ready" if method.available else f'pip install "denoiser-priors[{method.extra}]"'
+            rows.append((name, "classical", "-", "told: --sigma", "1", "-", "-", state))
     elif options.what == "datasets":
         from denoiser_priors.data import registry
 
@@ -209,7 +215,12 @@ def denoise(options: Namespace) -> None:
 
     _set_threads(options)
     api.denoise_file(
-        options.input, options.output, options.denoiser, config=configuration(options), device=options.device
+        options.input,
+        options.output,
+        options.denoiser,
+        config=configuration(options),
+        device=options.device,
+        sigma=options.sigma,
     )
 
 
@@ -229,6 +240,8 @@ def analyze(options: Namespace) -> None:
         if value is not None and value < 1:
             raise ConfigError(f"--{key.replace('_', '-')} must be at least 1, not {value}")
     network, label = api.resolve(options.name, config, device)
+    if hasattr(network, "at"):
+        raise ConfigError(f"analyze takes networks; {label} is a classical method, which has no derivatives here")
     channels = getattr(network, "channels", None)
     dataset, images = api.test_images(options.dataset, options.images, channels, options.limit, config)
     settings = {"patch": options.patch, "seed": config.seed, "memory_mb": options.memory_mb}

@@ -19,17 +19,13 @@ def bm3d(image: np.ndarray, sigma: float, profile: str = "np") -> np.ndarray:
         profile: of the package; "np" is the paper's setting for noise of its levels, "refilter" adds a second pass.
 
     Raises:
-        ConfigError: the package is not installed, or has no such profile.
+        ConfigError: the package has no such profile.
 
     Source: Dabov, Foi, Katkovnik & Egiazarian 2007 (IEEE Trans. Image Process. 16(8)); package Makinen, Azzari & Foi
     2020 (IEEE Trans. Image Process. 29).
     """
-    try:
-        import bm3d as package
-    except ImportError as error:
-        from denoiser_priors.classical.registry import missing
+    import bm3d as package
 
-        raise ConfigError(missing("bm3d")) from error
     profiles = ("np", "refilter", "vn", "vn_old", "high", "deb")
     if profile not in profiles:
         raise ConfigError(f"bm3d has no profile {profile!r}; it has {', '.join(profiles)}.")

@@ -65,9 +65,7 @@ def perona_malik(
     if not contrast > 0:
         raise ConfigError(f"contrast must be above 0, not {contrast!r}.")
     if not 0 < step <= LARGEST_STEP:
-        raise ConfigError(
-            f"step must be above 0 and at most {LARGEST_STEP} (beyond, the scheme blows up), not {step!r}."
-        )
+        raise ConfigError(f"step must be above 0 and at most {LARGEST_STEP} (it blows up beyond), not {step!r}.")
     if conductivity not in ("exponential", "rational"):
         raise ConfigError(f"conductivity must be exponential or rational, not {conductivity!r}.")
     count = math.ceil(time / step)

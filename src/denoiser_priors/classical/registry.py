@@ -122,8 +122,7 @@ class Classical:
         tensor = hasattr(y, "detach")
         pixels = _checked(y.detach().cpu().numpy() if tensor else np.asarray(y))
         chosen = self.parameters(sigma, **parameters) if sigma > 0 else self._known(parameters)
-        if not self.method.available:
-            raise ConfigError(missing(self.name))
+        self.ready()
         if sigma == 0:
             denoised = pixels.copy()
         else:
@@ -139,6 +138,19 @@ class Classical:
             return torch.from_numpy(denoised).to(device=y.device, dtype=y.dtype)
         return denoised
 
+    def ready(self) -> Classical:
+        """Itself, if what it needs is installed.
+
+        Raises:
+            ConfigError: it is not; says how to install it.
+        """
+        if not self.method.available:
+            raise ConfigError(
+                f"the denoiser {self.name} needs the package {self.method.extra}, which is not installed (its licence "
+                f'is for non-commercial use): pip install "denoiser-priors[{self.method.extra}]".'
+            )
+        return self
+
     def at(self, sigma: float, **parameters: Any) -> AtLevel:
         """The denoiser for one noise level ([0, 255] scale): a function of images alone, as networks are.
 
@@ -147,8 +159,7 @@ class Classical:
         """
         sigma = check_sigma(sigma, self.name)
         self._known(parameters)
-        if not self.method.available:
-            raise ConfigError(missing(self.name))
+        self.ready()
         return AtLevel(self, sigma, parameters)
 
     def parameters(self, sigma: float, **parameters: Any) -> dict[str, Any]:
@@ -228,15 +239,6 @@ def check_sigma(sigma: Any, name: str) -> float:
     if not (math.isfinite(value) and value >= 0):
         raise ConfigError(f"sigma: expected a noise level >= 0 on the [0, 255] scale, not {sigma!r}.")
     return value
-
-
-def missing(name: str) -> str:
-    """What to say where the package that a method needs is not installed."""
-    extra = METHODS[name].extra
-    return (
-        f"the denoiser {name} needs the package {extra}, which is not installed "
-        f'(its licence is for non-commercial use): pip install "denoiser-priors[{extra}]".'
-    )
 
 
 def _checked(pixels: np.ndarray) -> np.ndarray:

@@ -52,6 +52,14 @@ PRECISION = 0.03
 """Of an interval's search, in the logarithm of the parameter."""
 
 
+_HEAD = f"""\
+# Parameters of the classical denoisers at noise levels sigma ([0, 255] scale), in the units of the docstrings.
+# Written by `python -m denoiser_priors.classical.tuning`: highest mean PSNR over the middle {CROP} x {CROP} pixels of
+# the training photographs of the dataset {DATASET} (of the stereo pair, one), in gray, one draw of Gaussian noise each.
+# No test image was looked at. psnr: the mean reached there, dB.
+"""
+
+
 def crops(root: str | Path) -> list[np.ndarray]:
     """The training images: gray, [0, 1], the middle (CROP, CROP) of each (of the stereo pair the left one)."""
     from denoiser_priors.data import download
@@ -139,13 +147,7 @@ def tune(images: Sequence[np.ndarray], levels: Sequence[float] = LEVELS, methods
 
 def write(values: dict[str, Any], path: str | Path) -> None:
     """Write `parameters.yaml`."""
-    head = (
-        "# Parameters of the classical denoisers at noise levels sigma ([0, 255] scale). Written by\n"
-        f"# `python -m denoiser_priors.classical.tuning`: highest mean PSNR over the middle {CROP} x {CROP} pixels of\n"
-        f"# the training photographs of the dataset {DATASET} (of the stereo pair, one), in gray, one draw of Gaussian\n"
-        "# noise each. No test image was looked at. psnr: the mean reached there, dB. Units are those of the docstrings.\n"
-    )
-    write_text(path, head + yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=110))
+    write_text(path, _HEAD + yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=110))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

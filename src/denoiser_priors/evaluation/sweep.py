@@ -49,7 +49,8 @@ def evaluate_images(
 
     Args:
         denoiser: from (N, C, H, W) with values on the [0, 1] scale to the same shape. A module is used in evaluation
-            mode; its batch norm should be folded. An attribute `channels` is compared with the images.
+            mode; its batch norm should be folded. An attribute `channels` is compared with the images. One with a
+            method `at` (a classical denoiser) is told the noise level: `denoiser.at(sigma)` is what denoises.
         images: with different names, in any order; sizes may differ.
         name, dataset: what the columns `denoiser` and `dataset` say; `dataset` is part of the noise's key.
         sigmas: standard deviations of the noise on the [0, 255] scale.
@@ -91,7 +92,7 @@ def evaluate_images(
                 ]
                 repeated = clean.repeat(len(part), 1, 1, 1)
                 noisy = repeated + torch.stack([torch.from_numpy(field) for field in fields]).to(device)
-                denoised = apply(denoiser, noisy)
+                denoised = _denoised(denoiser, noisy, [sigma for sigma, _ in part])
                 _check_finite(denoised, keys, name)
                 measured = _measure(protocol, repeated, noisy, denoised)
                 if reference is None:
@@ -167,6 +168,14 @@ def _clean(images: list[Image]) -> torch.Tensor:
 
 def _batched(items: list, size: int) -> Iterator[list]:
     return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def _denoised(denoiser: Callable, noisy: torch.Tensor, sigmas: list[float]) -> torch.Tensor:
+    """Noisy images of one level after the other, as many of each, denoised."""
+    if not hasattr(denoiser, "at"):
+        return apply(denoiser, noisy)
+    parts = noisy.chunk(len(sigmas))
+    return torch.cat([apply(denoiser.at(sigma), part) for sigma, part in zip(sigmas, parts, strict=True)])
 
 
 def _measure(protocol: Protocol, clean: torch.Tensor, noisy: torch.Tensor, denoised: torch.Tensor) -> list[list[float]]:
