@@ -1,4 +1,4 @@
-"""The denoising autoencoder released with the deep mean-shift prior (Bigdeli et al. 2017): reading and converting it."""
+"""The released denoising autoencoder of the deep mean-shift prior (Bigdeli et al. 2017), converted from MatConvNet."""
 
 from __future__ import annotations
 

@@ -160,7 +160,7 @@ def load_denoiser(
 
     Args:
         name_or_spec_or_path: name of a denoiser of the configuration; or what `Config.denoiser` returns for it; or the
-            path of a weights file, `.safetensors` of this suite or `.pt` of the authors' released weights.
+            path of a weights file, `.safetensors` of this suite, `.pt` or `.mat` of the authors' released weights.
         config: a `Config`, the path of a configuration file or several, or None for that of the working folder.
         device: where the network goes; the CPU by default.
 
@@ -208,7 +208,7 @@ def _load_file(path: Path, expect: Mapping[str, Any] | None = None) -> Denoiser:
 
 def _is_path(value: Any) -> bool:
     if isinstance(value, str):
-        return Path(value).suffix in (".safetensors", ".pt", ".pth") or os.sep in value
+        return Path(value).suffix in (".safetensors", ".pt", ".pth", ".mat") or os.sep in value
     return isinstance(value, os.PathLike)
 
 

@@ -171,7 +171,7 @@ def demosaic_classical(mosaic: Tensor, pattern: str | Sequence[str] = "RGGB", *,
 
 
 def _bilinear(mosaic: Tensor, rows: tuple[str, ...]) -> Tensor:
-    """Means of the neighbours of the colour, weighted by a pyramid that reaches to the next repetition of the pattern."""
+    """Means of neighbours of the colour, weighted by a pyramid that reaches to where the pattern repeats."""
     operator = Mosaic((3, *mosaic.shape[-2:]), rows)
     reach = [len(rows) - 1, len(rows[0]) - 1]
     sides = [torch.arange(1.0, 2 * r + 2) for r in reach]

@@ -22,7 +22,7 @@ class Degradation(LinearOperator):
     """A linear degradation y = A x. `measure` is A and `reconstruct` its adjoint A^T; A need not be a projection.
 
     Attributes:
-        energy: ||A||_F^2 / number of measurements: what white noise of variance one in x adds to the mean square of A x.
+        energy: ||A||_F^2 / number of measurements, the mean square of A applied to white noise of variance one.
         scale: 1 / ||A||^2 (spectral norm), nearly; `scale` A^T A has no eigenvalue much above one.
     """
 

@@ -7,8 +7,8 @@ Two variants exist where text and released code differ (siavashBigdeli/DMSP at c
   of super-resolution is scaled to norm one, and N goes with |k|^2 in the noise-adaptive weight.
 - "text": weights as printed (Table 1), with the noise levels on the [0, 255] scale; no clipping; M goes with |k|^2.
 
-Both subtract x, not x + eta, from the denoised image (Eq. 19 and the code; Eq. 18 has x + eta), and both follow the sign
-of Eq. 14, that of Eq. 19 being a misprint. The text does not say where the iteration starts or what lies beyond the
+Both subtract x, not x + eta, from the denoised image (Eq. 19 and the code; Eq. 18 has x + eta), and both have the sign
+of Eq. 14; that of Eq. 19 is a misprint. The text does not say where the iteration starts or what lies beyond the
 border; both variants take the valid convolution and start from the blurred image padded by replication, as the code.
 """
 
@@ -80,7 +80,7 @@ def deblur(
 ) -> Restored:
     """Remove blur (Bigdeli et al. 2017, Table 1): non-blind, noise-adaptive, or kernel-blind.
 
-    With `kernel` and `sigma`, non-blind (NB); with `kernel` alone, noise-adaptive (NA), the weight of the data following
+    With `kernel` and `sigma`, non-blind (NB); with `kernel` alone, noise-adaptive (NA): the weight of the data follows
     from the error in each iteration; without `kernel`, the kernel is estimated too (KE), of size `kernel_size`.
 
     Args:

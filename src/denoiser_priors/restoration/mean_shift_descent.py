@@ -89,7 +89,7 @@ class BlurModel:
 
 @dataclass(kw_only=True)
 class KernelStep:
-    """Descent of the kernels (Table 1, KE): momentum, then projection on kernels that are not negative and sum to one."""
+    """Descent of the kernels (Table 1, KE): momentum, then no negative values and a sum of one (Sec. 4)."""
 
     step: float
     momentum: float
@@ -98,8 +98,8 @@ class KernelStep:
     def update(self, model: BlurModel, x: Tensor, error: Tensor, weight: Tensor, spread: float, pixels: int) -> None:
         """One step, from images x, their error k * x - y, and the data's weight (B,).
 
-        `spread` is sigma^2 |.|^2's factor, the variance of the smoothing on the [0, 1] scale, and `pixels` the M that
-        goes with it. The gradient is divided by the number of measurements: it is that of the mean square.
+        `spread` is sigma^2, the variance of the smoothing on the [0, 1] scale, and `pixels` the M (or N) that goes with
+        it. The gradient is divided by the number of measurements: it is that of the mean square.
         """
         count = error[0].numel()
         gradient = (kernel_adjoint(x, error) + pixels * spread * model.kernels) / count * weight[:, None, None]
@@ -156,8 +156,8 @@ class Descent:
     Attributes:
         sigma: standard deviation(s) of the noise, [0, 255] scale, one number or (B,); None: adapted in each iteration.
         schedule: instead of weights from sigma, the prior's share in iteration 0, 1, ... (released variant's 1 - w).
-        keep_pixels: N (number of measurements), as in the released code, or M (of pixels), as in the text, goes with
-            |k|^2. N is what the expectation in Eq. 9 gives for the convolution without borders.
+        variant: "released" has N, the number of measurements, with |k|^2, and "text" M, that of pixels. N is what the
+            expectation in Eq. 9 gives for the valid convolution.
     """
 
     prior: Prior
