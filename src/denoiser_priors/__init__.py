@@ -14,6 +14,9 @@ _PUBLIC = {
     "net_bias": "denoiser_priors.analysis.net_bias",
     "subspace": "denoiser_priors.analysis.subspace",
     "residual_tests": "denoiser_priors.metrics.residual",
+    "deblur": "denoiser_priors.restoration.mean_shift",
+    "super_resolve": "denoiser_priors.restoration.mean_shift",
+    "demosaic": "denoiser_priors.restoration.mean_shift",
 }
 
 __all__ = ["__version__", *_PUBLIC]

@@ -270,6 +270,36 @@ def check_residual(options: Namespace) -> None:
     print(residual_command.report(table, alpha=options.alpha), end="")
 
 
+def restore(options: Namespace) -> None:
+    """Restore an image file with a denoiser as prior."""
+    from denoiser_priors.provenance import Stopwatch, write_provenance
+    from denoiser_priors.restoration import command
+
+    watch = Stopwatch()
+    config = configuration(options)
+    _set_threads(options)
+    names = ("kernel", "kernel_index", "turn_kernel", "estimate_kernel", "kernel_size", "kernel_out", "sigma")
+    names += ("noise_adaptive", "prior_sigma", "factor", "pattern", "initial", "iterations", "variant", "precision")
+    settings = {name: getattr(options, name) for name in names}
+    written = command.restore_file(
+        options.input,
+        options.out,
+        options.denoiser,
+        task=options.task,
+        **settings,
+        seed=config.seed,
+        config=config,
+        device=options.device,
+    )
+    block = {"denoiser": options.denoiser, "task": options.task, "seed": config.seed}
+    block |= {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()}
+    weights = (config.weights_path(options.denoiser), Path(options.denoiser), options.kernel)
+    inputs = [options.input, *(path for path in weights if path and path.is_file())]
+    write_provenance(written, config=block, inputs=inputs, watch=watch, device=options.device)
+    for path in written:
+        print(path)
+
+
 def compute(options: Namespace) -> None:
     """Run one experiment of a document."""
     from denoiser_priors.documents import registry as documents

@@ -1,8 +1,8 @@
 """The authors' released weights: which there are, and their conversion to networks of this suite, tensor by tensor.
 
-Three formats are known. `bias_free_denoising` (Mohan et al. 2020) saves a training checkpoint whose "model" is a list of
-one state dictionary: DnCNN, R-CNN, UNet. `universal_inverse_problem` (Kadkhodaie and Simoncelli 2021) saves the state
-of BF-CNN, a bias-free DnCNN that keeps standard deviations where ours keeps variances; its output is the noise. DMSP
+Three formats are known. `bias_free_denoising` (Mohan et al. 2020) saves a training checkpoint whose "model" is a list
+of one state dictionary: DnCNN, R-CNN, UNet. `universal_inverse_problem` (Kadkhodaie and Simoncelli 2021) saves that of
+BF-CNN, a bias-free DnCNN that keeps standard deviations where ours keeps variances; its output is the noise. DMSP
 (Bigdeli et al. 2017) saves the layers of a MatConvNet network, see `networks.dae`; its `parameters` in the table count
 those of a batch norm that does nothing.
 """
