@@ -39,11 +39,10 @@ SEARCHED: dict[str, dict[str, Any]] = {
     "wavelet-soft": {"factor": (0.6, 4)},
     "wavelet-hard": {"factor": (1.5, 6)},
     "wavelet-bayes": {"factor": (0.5, 2)},
-    "bilateral": {"contrast": (0.01, 1.5), "radius": (0.5, 4)},
+    "bilateral": {"contrast": (0.01, 1.5), "radius": (0.5, 3)},
     "nlm": {"patch": [3, 5, 7], "strength": (0.2, 1.5)},
-    "ksvd": {"gain": [1.05, 1.1, 1.15, 1.2]},
 }
-"""What is searched: an interval (in the logarithm), or a list of values. BM3D is used as its authors set it."""
+"""What is searched: an interval (in the logarithm), or a list of values. K-SVD and BM3D are as their authors set them."""
 
 SWEEPS = 2
 """Times that a method with two parameters goes through them, each in turn with the other where it is best."""
