@@ -313,6 +313,11 @@ def files(tmp_path, monkeypatch):
     return tmp_path
 
 
+def size_and_mode(path):
+    with Image.open(path) as image:
+        return image.size, image.mode
+
+
 def run(*words):
     return cli.main(["restore", *map(str, words), "--iterations", "3", "--threads", "1"])
 
@@ -320,20 +325,20 @@ def run(*words):
 def test_the_command_deblurs_enlarges_and_demosaics(files):
     colour = ("--denoiser", "same3.safetensors", "--out", "out.png")
     assert run("colour.png", "--task", "deblur", "--kernel", "kernel.png", "--sigma", 5, *colour) == 0
-    assert Image.open("out.png").size == (20, 24)
+    assert size_and_mode("out.png") == ((20, 24), "RGB")
     recorded = json.loads((files / "out.png.provenance.json").read_text())
     assert {"colour.png", "kernel.png", "same3.safetensors"} <= {path.split("/")[-1] for path in recorded["inputs"]}
     assert run("gray.png", "--task", "super-resolve", "--factor", 3, *colour) == 0
-    assert Image.open("out.png").size == (60, 72)
-    assert Image.open("out.png").mode == "L"
+    assert size_and_mode("out.png") == ((60, 72), "L")
     assert run("gray.png", "--task", "demosaic", "--pattern", "GBRG", "--initial", "bilinear", *colour) == 0
-    assert (Image.open("out.png").size, Image.open("out.png").mode) == ((20, 24), "RGB")
+    assert size_and_mode("out.png") == ((20, 24), "RGB")
 
 
 def test_the_command_estimates_kernels(files):
     words = ("--estimate-kernel", "--kernel-size", 7, "--kernel-out", "found.png", "--noise-adaptive")
     assert run("colour.png", "--task", "deblur", *words, "--denoiser", "same1.safetensors", "--out", "out.png") == 0
-    found = np.asarray(Image.open("found.png"))
+    with Image.open("found.png") as opened:
+        found = np.asarray(opened)
     assert found.shape == (7, 7)
     assert found.max() == 255
 

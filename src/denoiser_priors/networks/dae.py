@@ -77,10 +77,10 @@ def _layers(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
     from scipy.io import loadmat
     from scipy.io.matlab import MatReadError
 
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such weights file.")
     try:
         net = loadmat(path, variable_names=["net"]).get("net")
-    except (FileNotFoundError, IsADirectoryError):
-        raise CheckpointError(f"{path}: no such weights file.") from None
     except (ValueError, TypeError, NotImplementedError, EOFError, OSError, MatReadError, IndexError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(
