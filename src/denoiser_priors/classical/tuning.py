@@ -42,7 +42,7 @@ SEARCHED: dict[str, dict[str, Any]] = {
     "bilateral": {"contrast": (0.01, 1.5), "radius": (0.5, 3)},
     "nlm": {"patch": [3, 5, 7], "strength": (0.2, 1.5)},
 }
-"""What is searched: an interval (in the logarithm), or a list of values. K-SVD and BM3D are as their authors set them."""
+"""An interval (searched in the logarithm) or a list of values. K-SVD and BM3D are used as their authors set them."""
 
 SWEEPS = 2
 """Times that a method with two parameters goes through them, each in turn with the other where it is best."""
