@@ -34,7 +34,7 @@ SEARCHED: dict[str, dict[str, Any]] = {
     "wiener": {"exponent": (1.2, 3.5)},
     "wiener-local": {"window": [3, 5, 7, 9, 11]},
     "tikhonov": {"weight": (0.02, 30)},
-    "perona-malik": {"contrast": (0.01, 1), "time": (0.2, 40)},
+    "perona-malik": {"contrast": (0.01, 1), "time": (0.2, 15)},
     "tv": {"weight": (0.005, 0.8)},
     "wavelet-soft": {"factor": (0.6, 4)},
     "wavelet-hard": {"factor": (1.5, 6)},
