@@ -19,15 +19,15 @@ __all__ = ["bicubic", "demosaic_classical", "richardson_lucy", "total_variation_
 
 DEMOSAICING = ("bilinear", "malvar", "menon")
 
-WIENER_BALANCE = 40.0
+# Chosen on four photographs of the Berkeley set, 96x96, with four kernels of Levin et al., noise of 2.55 to 10.2.
+WIENER_BALANCE = 60.0
 """Of `wiener`: the weight of the Laplacian is so many times the variance of the noise on the [0, 1] scale."""
 
-RICHARDSON_LUCY_ITERATIONS = ((3.0, 40), (6.0, 20), (9.0, 12), (np.inf, 8))
+RICHARDSON_LUCY_ITERATIONS = ((3.0, 12), (6.0, 6), (9.0, 5), (np.inf, 4))
 """Of `richardson_lucy`: iterations for noise up to a level on the [0, 255] scale; more amplify the noise."""
 
-TV_WEIGHT = 5.0
-"""Of `total_variation_deblur`: the weight of total variation is so many times the variance of the noise, [0, 1] scale,
-divided by 0.01: an assumed mean gradient of natural images."""
+TV_WEIGHT = 0.15
+"""Of `total_variation_deblur`: the weight of total variation is so many times the noise level on the [0, 1] scale."""
 
 
 def wiener(blurred: Tensor, kernel, sigma: float, *, balance: float | None = None) -> Tensor:
@@ -79,14 +79,14 @@ def richardson_lucy(blurred: Tensor, kernel, sigma: float, *, iterations: int | 
     if iterations is None:
         iterations = next(count for level, count in RICHARDSON_LUCY_ITERATIONS if sigma <= level)
     h, w = kernel.shape
-    # Twice the margin: scikit-image convolves as if black surrounded the image.
-    wide = pad_replicate(blurred, (2 * h - 1, 2 * w - 1)).clamp(min=1 / 255)
+    # A margin of twice the kernel more: scikit-image convolves as if black surrounded the image.
+    wide = pad_replicate(blurred, (5 * h, 5 * w)).clamp(min=1 / 255)
 
     def restored(plane: np.ndarray) -> np.ndarray:
         return multiplicative(plane, kernel, num_iter=iterations, clip=False, filter_epsilon=1e-6)
 
     full = _each_plane(wide, restored)
-    return full[..., h // 2 : full.shape[-2] - h // 2, w // 2 : full.shape[-1] - w // 2].clamp(0, 1)
+    return full[..., 2 * h : full.shape[-2] - 2 * h, 2 * w : full.shape[-1] - 2 * w].clamp(0, 1)
 
 
 def total_variation_deblur(
@@ -99,7 +99,7 @@ def total_variation_deblur(
 
     Args:
         blurred, kernel, sigma: as for `wiener`.
-        weight: by default `TV_WEIGHT` times the variance of the noise over 0.01.
+        weight: by default `TV_WEIGHT` times the noise level.
 
     Returns:
         (B, C, H + h - 1, W + w - 1), clipped to [0, 1].
@@ -109,7 +109,7 @@ def total_variation_deblur(
     from skimage.restoration import denoise_tv_chambolle
 
     kernel, sigma = _checked(blurred, kernel, sigma)
-    weight = TV_WEIGHT * (sigma / 255) ** 2 / 0.01 if weight is None else weight
+    weight = TV_WEIGHT * sigma / 255 if weight is None else weight
     start = pad_replicate(blurred, kernel.shape)
     operator = Blur(start.shape[1:], kernel)
     x = ahead = start
@@ -171,7 +171,7 @@ def demosaic_classical(mosaic: Tensor, pattern: str | Sequence[str] = "RGGB", *,
 
 
 def _bilinear(mosaic: Tensor, rows: tuple[str, ...]) -> Tensor:
-    """Means of neighbours of the colour, weighted by a pyramid that reaches to where the pattern repeats."""
+    """Measured values, and means of the colour under a pyramid that reaches to where the pattern repeats."""
     operator = Mosaic((3, *mosaic.shape[-2:]), rows)
     reach = [len(rows) - 1, len(rows[0]) - 1]
     sides = [torch.arange(1.0, 2 * r + 2) for r in reach]
@@ -182,7 +182,7 @@ def _bilinear(mosaic: Tensor, rows: tuple[str, ...]) -> Tensor:
         return F.conv2d(x, pyramid, padding=tuple(reach), groups=3)
 
     sums, weights = smooth(operator.reconstruct(mosaic)), smooth(operator.reconstruct(torch.ones_like(mosaic[:1])))
-    return sums / weights
+    return torch.where(operator.mask.bool().to(mosaic.device), mosaic, sums / weights)
 
 
 def _colour_demosaicing():
