@@ -44,7 +44,7 @@ def soft(
 
     Source: Donoho & Johnstone 1994 (Biometrika 81(3)); spins Coifman & Donoho 1995.
     """
-    return _spun(image, spins, _threshold, _checked(factor) * sigma, "soft", wavelet, levels, edges)
+    return _spun(image, spins, wavelet, _threshold, _checked(factor) * sigma, "soft", levels, edges)
 
 
 def hard(
@@ -62,7 +62,7 @@ def hard(
 
     Source: Donoho & Johnstone 1994 (Biometrika 81(3)); spins Coifman & Donoho 1995.
     """
-    return _spun(image, spins, _threshold, _checked(factor) * sigma, "hard", wavelet, levels, edges)
+    return _spun(image, spins, wavelet, _threshold, _checked(factor) * sigma, "hard", levels, edges)
 
 
 def bayes(
@@ -83,16 +83,16 @@ def bayes(
     level = _checked(factor) * sigma
     if level == 0 or np.ptp(image) == 0:
         return image.copy()
-    return _spun(image, spins, _bayes, level, wavelet, levels)
+    return _spun(image, spins, wavelet, _bayes, level, levels)
 
 
 def depth(shape: tuple[int, int], wavelet: str = WAVELET) -> int:
-    """Levels of a pyramid that leave at least 8 coarse coefficients a side, and at least one level."""
-    _orthogonal(wavelet)
-    return max(1, int(np.log2(max(min(shape), 1) / 8)))
+    """Levels of a pyramid that leave at least 8 coarse coefficients a side and fit the filter, and at least one."""
+    side, length = min(shape), _orthogonal(wavelet).dec_len
+    return max(1, min(int(np.log2(max(side, 8) / 8)), pywt.dwt_max_level(side, length)))
 
 
-def _threshold(image: np.ndarray, value: float, mode: str, wavelet: str, levels: int | None, edges: str) -> np.ndarray:
+def _threshold(image: np.ndarray, wavelet: str, value: float, mode: str, levels: int | None, edges: str) -> np.ndarray:
     if edges not in ("symmetric", "periodization"):
         raise ConfigError(f"edges must be symmetric or periodization, not {edges!r}.")
     coarse, *details = pywt.wavedec2(image, wavelet, mode=edges, level=_levels(image, wavelet, levels))
@@ -115,7 +115,7 @@ def shrunk(coefficients: np.ndarray, value: float, mode: str = "soft") -> np.nda
         return pywt.threshold(coefficients, _checked(value), mode)
 
 
-def _bayes(image: np.ndarray, sigma: float, wavelet: str, levels: int | None) -> np.ndarray:
+def _bayes(image: np.ndarray, wavelet: str, sigma: float, levels: int | None) -> np.ndarray:
     return denoise_wavelet(
         image,
         sigma=sigma,
@@ -127,14 +127,18 @@ def _bayes(image: np.ndarray, sigma: float, wavelet: str, levels: int | None) ->
     )
 
 
-def _spun(image: np.ndarray, spins: int, function: Callable[..., np.ndarray], *arguments) -> np.ndarray:
+def _spun(image: np.ndarray, spins: int, wavelet: str, function: Callable[..., np.ndarray], *arguments) -> np.ndarray:
     if not (isinstance(spins, int) and spins >= 0):
         raise ConfigError(f"spins must be a whole number >= 0, not {spins!r}.")
-    # Shifting by cutting a mirrored margin, since a roll would put opposite edges side by side.
-    padded = np.pad(image, ((spins, 0), (spins, 0)), mode="symmetric")
+    height, width = image.shape
+    smallest = 2 * (_orthogonal(wavelet).dec_len - 1)
+    # Shifting by cutting a mirrored margin, since a roll would put opposite edges side by side; and another margin
+    # where the image is smaller than the filter needs.
+    padded = np.pad(image, ((spins, max(0, smallest - height)), (spins, max(0, smallest - width))), mode="symmetric")
     total = np.zeros_like(image)
     for down, along in itertools.product(range(spins + 1), repeat=2):
-        total += function(padded[down:, along:], *arguments)[spins - down :, spins - along :]
+        denoised = function(padded[down:, along:], wavelet, *arguments)
+        total += denoised[spins - down :, spins - along :][:height, :width]
     return total / (spins + 1) ** 2
 
 
@@ -147,11 +151,13 @@ def _levels(image: np.ndarray, wavelet: str, levels: int | None) -> int:
     return min(levels, most)
 
 
-def _orthogonal(wavelet: str) -> None:
+def _orthogonal(wavelet: str) -> pywt.Wavelet:
     if wavelet not in pywt.wavelist(kind="discrete"):
         raise ConfigError(f"wavelet {wavelet!r} is not one of PyWavelets' (haar, db2, sym4, coif2, ...).")
-    if not pywt.Wavelet(wavelet).orthogonal:
+    found = pywt.Wavelet(wavelet)
+    if not found.orthogonal:
         raise ConfigError(f"wavelet {wavelet!r} is not orthogonal, so that noise differs between coefficients.")
+    return found
 
 
 def _checked(factor: float) -> float:
