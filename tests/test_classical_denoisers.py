@@ -103,8 +103,9 @@ def test_small_images(name, shape):
 
 @pytest.mark.parametrize("name", classical.names())
 def test_without_noise_nothing_is_done(name, photograph):
-    np.testing.assert_array_equal(named(name)(photograph, 0), photograph)
-    assert np.abs(named(name)(photograph, 0.05) - photograph).max() < 5e-3
+    part = photograph[:24, :24]
+    np.testing.assert_array_equal(named(name)(part, 0), part)
+    assert np.abs(named(name)(part, 0.05) - part).max() < 5e-3
 
 
 @pytest.mark.parametrize("sigma", [None, -1, np.nan, np.inf, "much"])
