@@ -87,8 +87,9 @@ def deblur(
         prior_sigma: sigma_1, that of the denoiser's training noise and of the noise that is added before it, [0, 255]
             scale; by default the level a denoiser was trained on alone, or 11.
         iterations, step, momentum: by default 300, 0.1, 0.9, and 1000, 0.3, 0.7 where kernels are estimated.
-        kernel_step, kernel_momentum: of the kernels' own descent, on the gradient of the *mean* square error of images
-            in [0, 1], times the data's weight. The text gives the numbers but not the units.
+        kernel_step, kernel_momentum: of the kernels' own descent, times the data's weight; of images in [0, 1], the
+            gradient is divided by the number of pixels, colours added (gray counts three times). The text gives the
+            numbers and not the units.
         initial: (B, C, H + h - 1, W + w - 1), where to start; by default `blurred`, its borders repeated.
         initial_kernel: (h, w) where kernels start; by default a flat one. The text does not say.
         seed, keys: the noise given to image b is a function of (seed, keys[b]) and the iteration, not of the batch;

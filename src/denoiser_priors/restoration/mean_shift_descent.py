@@ -97,9 +97,10 @@ class KernelStep:
         """One step, from images x, their error k * x - y, and the data's weight (B,).
 
         `spread` is sigma^2, the variance of the smoothing on the [0, 1] scale, and `pixels` the M (or N) that goes with
-        it. The gradient is divided by the number of measurements: it is that of the mean square.
+        it. The gradient is divided by the number of pixels, colours added, gray counting as three of them. The text
+        does not say so, but gives step and momentum, and in these units they work.
         """
-        count = error[0].numel()
+        count = error[0].numel() / 3
         gradient = (kernel_adjoint(x, error) + pixels * spread * model.kernels) / count * weight[:, None, None]
         self.velocity = gradient * 0 if self.velocity is None else self.velocity
         self.velocity = self.momentum * self.velocity - self.step * gradient
