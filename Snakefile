@@ -11,6 +11,8 @@ include: "workflow/rules/bias_free_restoration.smk"
 include: "workflow/rules/bias_free_residuals.smk"
 include: "workflow/rules/implicit_prior_common.smk"
 include: "workflow/rules/implicit_prior.smk"
+include: "workflow/rules/stochastic_denoising_common.smk"
+include: "workflow/rules/stochastic_denoising.smk"
 include: "workflow/rules/report.smk"
 
 
@@ -18,4 +20,5 @@ rule all:
     input:
         rules.bias_free.input,
         rules.implicit_prior.input,
+        rules.stochastic_denoising.input,
         rules.score.output,

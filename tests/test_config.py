@@ -76,7 +76,9 @@ def test_quick_preset_covers_what_the_claims_need():
 def test_every_recipe_of_every_architecture_resolves():
     for architecture, by_name in recipes().items():
         for recipe in by_name:
-            overrides = {"denoisers": {"x": {"architecture": architecture, "recipe": recipe}}}
+            # A network that is told the noise level has additive constants and a smallest level.
+            told = {"bias": True, "noise_range": [2.55, 255]} if architecture == "ncsnv2" else {}
+            overrides = {"denoisers": {"x": {"architecture": architecture, "recipe": recipe, **told}}}
             assert load_config(overrides=overrides).denoiser("x").recipe == recipe
 
 
@@ -126,6 +128,31 @@ def test_bad_noise_ranges_are_refused():
     assert "cannot be negative" in explain(families={"dncnn": {"ranges": [[-1, 10]]}})
     assert "reversed" in explain(families={"dncnn": {"ranges": [[55, 10]]}})
     assert "too large" in explain(denoisers={"x": {"architecture": "dncnn", "noise_range": 300}})
+
+
+def test_settings_of_implicit_prior_are_checked():
+    def wrong(**settings):
+        return explain(implicit_prior=settings)
+
+    assert "sigma_L (1) must be below sigma_0 (0.5)" in wrong(sigma_0=0.5, sigma_L=1)
+    assert "implicit_prior.beta" in wrong(beta=0)
+    assert "implicit_prior.beta" in wrong(beta=1.5)
+    assert "implicit_prior.h_0" in wrong(h_0=0)
+    assert "implicit_prior.table_3.keep" in wrong(table_3={"keep": [1.5]})
+    assert "implicit_prior.table_1.factors" in wrong(table_1={"factors": [1]})
+    assert "implicit_prior.table_1.samples" in wrong(table_1={"samples": 1})
+    assert "did you mean 'set14'" in wrong(table_2={"dataset": "sett14"})
+    assert "did you mean 'factors'" in wrong(table_2={"factor": [4]})
+
+
+def test_the_priors_of_implicit_prior_exist_and_fit():
+    def wrong(**roles):
+        return explain(implicit_prior={"denoisers": roles})
+
+    assert "denoisers.gray: unknown denoiser 'dncnn-bf-0to101'; did you mean 'dncnn-bf-0to10" in wrong(
+        gray="dncnn-bf-0to101"
+    )
+    assert "dncnn-bf-0to10 is for images of 1 channel(s), not 3" in wrong(color="dncnn-bf-0to10")
 
 
 def test_all_errors_are_reported_at_once_with_file_and_path(tmp_path):

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from analysis_cases import network, one_thread  # noqa: F401
@@ -20,12 +21,12 @@ from denoiser_priors.data.images import Image
 from denoiser_priors.documents import registry
 from denoiser_priors.documents.bias_free import analysis, experiments, figures, measures_analysis, plan_analysis
 from denoiser_priors.documents.bias_free.arrays import load_arrays, save_arrays
-from denoiser_priors.documents.bias_free.figures_labels import level
+from denoiser_priors.documents.bias_free.figures_labels import level, small
 from denoiser_priors.documents.bias_free.subspaces import examples, extent, neighbour_correlation, noise_kept
 from denoiser_priors.documents.inventory import inventory
 from denoiser_priors.errors import ConfigError, ResultError
 from denoiser_priors.networks import zoo
-from denoiser_priors.tables import read_csv
+from denoiser_priors.tables import read_csv, write_csv
 
 ROOT = Path(__file__).parents[1]
 OWN = ["figure_01", *(f"figure_{n:02d}" for n in (4, 5, 6, 7, 8, 9, 10, 13, 14, 15, 16, 17))]
@@ -147,8 +148,31 @@ def test_figure_01_has_the_documents_ranges_with_shaded_training_ranges(results)
 
 def test_figure_08_says_which_ranges_of_the_document_are_missing(results):
     drawn = figures.figures_analysis.figure_08(results)
-    assert [axes.get_ylabel() for axes in drawn.axes[::2]] == ["recurrent CNN", "UNet", "DenseNet"]
+    assert [axes.get_ylabel().split("\n")[0] for axes in drawn.axes[::2]] == ["recurrent CNN", "UNet", "DenseNet"]
     assert any("[0, 100], [0, 30]: not in this preset" in text for text in texts(drawn))
+
+
+def test_claims_and_figures_of_ten_patches_leave_the_patches_beyond_them_out(results, tmp_path):
+    table = read_csv(results / "bias_free" / "subspaces.csv", ["image", "sigma", "dimension", "nestedness"])
+    table = table[table["architecture"] == "dncnn"]
+    one = table[table["image"] == table["image"].iloc[0]]
+    steep = one.assign(dimension=1e6 * one["sigma"] ** -3.0, nestedness=0.5)
+    many = [one.assign(image=f"patch {k}") for k in range(10)] + [steep.assign(image=f"beyond {k}") for k in range(3)]
+    write_csv(pd.concat(many), tmp_path / "bias_free" / "subspaces.csv")
+    slope = measures_analysis.dimension_slope(tmp_path)
+    assert slope.value == pytest.approx(-1)
+    assert "mean of 10 patches" in slope.detail
+    assert "all 13 patches: -" in slope.detail
+    nested = measures_analysis.nested(tmp_path)
+    assert nested.value == pytest.approx(0.96)
+    assert f"all 13 patches: {(10 * 0.96 + 3 * 0.5) / 13:.3f}" in nested.detail
+    shown = figures.figures_analysis.figure_07(tmp_path).axes[1]
+    assert min(np.min(line.get_ydata()) for line in shown.get_lines()) >= 0.95
+
+
+def test_networks_trained_small_are_marked_where_the_preset_has_the_authors_weights():
+    assert small("quick", "released") == "trained small"
+    assert small("quick", "quick") == small("smoke", "smoke") == small("released", "released") == ""
 
 
 def test_figure_05_has_the_dashed_line_and_the_fitted_slope(results):
@@ -174,7 +198,7 @@ def test_figure_07_leaves_the_reference_level_out_of_nestedness(results):
 def test_figure_17_says_what_the_preset_lacks(tmp_path):
     synthetic_results(tmp_path, overrides={"families": {"unet": None}})
     drawn = figures.figures_analysis.figure_17(tmp_path / "results")
-    assert [axes.get_title() for axes in drawn.axes] == ["BF-R-CNN", "BF-UNet", "BF-DenseNet"]
+    assert [axes.get_title().split(",")[0] for axes in drawn.axes] == ["BF-R-CNN", "BF-UNet", "BF-DenseNet"]
     assert [text.get_text() for text in drawn.axes[1].texts] == ["not in this preset"]
 
 

@@ -175,14 +175,15 @@ def test_figure_10_shows_steps_of_three_noise_levels_and_runs_from_the_first(res
 
 
 def test_figure_11_has_the_law_dashed_on_a_logarithmic_axis(results):
-    axes = figures.FIGURES["figure_11"](results).axes[0]
+    drawn = figures.FIGURES["figure_11"](results)
+    (axes,), (key,) = drawn.axes, drawn.legends
     assert axes.get_yscale() == "log"
     dashed = [line for line in axes.get_lines() if line.get_linestyle() == "--"]
     assert sorted(len(line.get_xdata()) for line in dashed) == [33, 128, 662]
     means = [line for line in axes.get_lines() if line.get_linewidth() > 1]
     for mean, predicted in zip(means, dashed, strict=True):
         assert mean.get_ydata() == pytest.approx(predicted.get_ydata(), rel=1e-5)
-    legend = [text.get_text() for text in axes.get_legend().get_texts()]
+    legend = [text.get_text() for text in key.get_texts()]
     assert legend[:3] == [r"$\beta$ = 1", r"$\beta$ = 0.1", r"$\beta$ = 0.01"]
 
 

@@ -10,10 +10,16 @@ from pathlib import Path
 import pytest
 
 from denoiser_priors.documents import registry
+from denoiser_priors.documents.implicit_prior import plan
 
 ROOT = Path(__file__).parents[1]
 SMOKE = ROOT / "tests" / "config" / "smoke.yaml"
 PLOTS = {f"bias_free_{name}": 1 for name in registry.figures("bias_free", "figure")}
+PRIOR_PLOTS = {f"implicit_prior_{name}": 1 for name in registry.figures("implicit_prior", "figure")}
+PRIOR_TABLES = {f"implicit_prior_{name}": 1 for name in registry.figures("implicit_prior", "table")}
+POSTERIOR_PLOTS = {f"stochastic_denoising_{name}": 1 for name in registry.figures("stochastic_denoising", "figure")}
+POSTERIOR_TABLES = {f"stochastic_denoising_{name}": 1 for name in registry.figures("stochastic_denoising", "table")}
+COLLECTORS = ("all", *registry.documents())
 
 
 def snakemake(folder, *arguments, configfiles=(SMOKE,), overlay=None, package=None):
@@ -40,7 +46,7 @@ def planned(folder, *targets, **settings):
         return {}
     table = text.split("Job stats:", 1)[1].split("total", 1)[0]
     counts = {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}
-    return {name: count for name, count in counts.items() if name not in ("all", "bias_free")}
+    return {name: count for name, count in counts.items() if name not in COLLECTORS}
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +90,7 @@ def test_figure_20_trains_its_own_two_networks(tmp_path):
 def test_everything_of_the_smoke_preset(tmp_path):
     assert planned(tmp_path) == {
         "fetch_dataset": 1,
-        "train_denoiser": 14,
+        "train_denoiser": 15,
         "describe_denoisers": 1,
         "evaluate_denoiser": 22,
         "compute_bias_free_figure_02": 1,
@@ -102,31 +108,74 @@ def test_everything_of_the_smoke_preset(tmp_path):
         "bias_free_table_homogeneity": 1,
         "score": 1,
         **PLOTS,
+        "compute_implicit_prior_synthesis": 1,
+        "compute_implicit_prior_digits": 1,
+        "compute_implicit_prior_manifold": 1,
+        "compute_implicit_prior_examples": 6,
+        "compute_implicit_prior_restorations": 4,
+        **PRIOR_PLOTS,
+        **PRIOR_TABLES,
+        "compute_stochastic_denoising_samples": 1,
+        "compute_stochastic_denoising_intermediates": 1,
+        "compute_stochastic_denoising_inpainting_rows": 1,
+        "compute_stochastic_denoising_inpainting_text": 1,
+        "compute_stochastic_denoising_speed": 1,
+        **POSTERIOR_PLOTS,
+        **POSTERIOR_TABLES,
     }
 
 
 def test_the_released_preset_fetches_what_is_released_and_trains_the_rest(tmp_path):
     counts = planned(tmp_path, configfiles=[ROOT / "config" / "released.yaml"])
-    # The colour network and the one for digits belong to other documents.
-    assert counts["fetch_weights"] == 3 * 8 + 1
-    assert counts["train_denoiser"] == 8 + 2 + 2
+    # Four ranges, with and without bias, and the gray, the colour and the digits' network of implicit_prior.
+    assert counts["fetch_weights"] == 3 * 8 + 3
+    # The DenseNets, the networks for blurred images, those of uniform noise, and that of faces.
+    assert counts["train_denoiser"] == 8 + 2 + 2 + 1
     # Networks of uniform noise are tested under uniform noise alone, those for blurred images for figure 20 alone.
     assert counts["evaluate_denoiser"] == 2 * (4 * 8 + 1) + 2
     assert counts["compute_bias_free_net_bias"] == 4 * 3
     # Fifty patches for DnCNN and ten for each of the others, ten to a job.
     assert counts["compute_bias_free_subspaces"] == 5 + 3
+    # Two settings in each of four tables.
+    assert counts["compute_implicit_prior_restorations"] == 8
+
+
+def test_samples_of_photographs_need_one_network_and_no_images(tmp_path):
+    assert planned(tmp_path, "implicit_prior_figure_11", configfiles=()) == {
+        "train_denoiser": 1,
+        "fetch_dataset": 1,
+        "compute_implicit_prior_synthesis": 1,
+        "implicit_prior_figure_11": 1,
+    }
+    assert planned(tmp_path, "implicit_prior_figure_10", "implicit_prior_figure_09", configfiles=()) == {
+        "compute_implicit_prior_manifold": 1,
+        "implicit_prior_figure_09": 1,
+        "implicit_prior_figure_10": 1,
+    }
+
+
+def test_without_a_colour_denoiser_everything_but_its_table_is_made(tmp_path):
+    counts = planned(tmp_path, overlay="denoisers: {bfcnn-color: null}")
+    assert set(PRIOR_PLOTS) <= set(counts)
+    assert set(PRIOR_TABLES) - set(counts) == {"implicit_prior_table_1"}
+    assert counts["compute_implicit_prior_restorations"] == 3
+    assert counts["score"] == 1
 
 
 def test_every_figure_and_table_is_a_target_and_so_is_its_path(tmp_path):
-    targets = [figure.target for figure in registry.figures("bias_free").values()]
-    counts = planned(tmp_path, *targets, "bias_free", "figures/bias_free/figure_11.pdf")
+    documents = ("bias_free", "implicit_prior")
+    targets = [figure.target for document in documents for figure in registry.figures(document).values()]
+    paths = ("figures/bias_free/figure_11.pdf", "results/implicit_prior/table_1.md")
+    counts = planned(tmp_path, *targets, *documents, *paths)
     assert set(targets) <= set(counts)
     assert "score" not in counts
 
 
 def test_a_configuration_without_twins_makes_everything_but_figure_02(tmp_path):
     families = "families: {dncnn: {bias: [false]}, rcnn: null, unet: null, densenet: null, dncnn-uniform: null}\n"
-    counts = planned(tmp_path, overlay=families + "denoisers: {dncnn-bf-blur: null, dncnn-cnn-blur: null}")
+    counts = planned(
+        tmp_path, overlay=families + "denoisers: {dncnn-bf-blur: null, dncnn-cnn-blur: null, bfcnn-color: null}"
+    )
     assert not {"bias_free_figure_02", "bias_free_figure_20", "compute_bias_free_restoration"} & set(counts)
     assert (counts["train_denoiser"], counts["bias_free_figure_03"], counts["score"]) == (2, 1, 1)
 
@@ -135,8 +184,11 @@ def test_a_folder_of_the_users_own_needs_no_download(tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.png").touch()
     own = "datasets: {mine: {images: photos}}\nbias_free: {dataset: mine}\n"
+    parts = [f"{part}: {{dataset: mine, images: null}}" for part in ("examples", *plan.TASKS)]
+    own += f"implicit_prior: {{{', '.join(parts)}}}\n"
+    own += "stochastic_denoising: {sets: {photographs: {dataset: mine}}}\n"
     families = "families: {dncnn: {dataset: mine}, rcnn: null, unet: null, densenet: null, dncnn-uniform: null}\n"
-    restorers = "denoisers: {dncnn-bf-blur: null, dncnn-cnn-blur: null}\n"
+    restorers = "denoisers: {dncnn-bf-blur: null, dncnn-cnn-blur: null, bfcnn-color: {dataset: mine}}\n"
     counts = planned(tmp_path, overlay=own + families + restorers)
     assert "fetch_dataset" not in counts
     assert counts["evaluate_denoiser"] == 8
@@ -174,10 +226,22 @@ def test_a_deleted_figure_is_redrawn_and_nothing_else(finished):
         figure.touch()
 
 
-def drawn_from(*results):
-    """The figures that are drawn from any of these files."""
-    wanted = {f"bias_free/{name}" for name in results}
-    return {f.target: 1 for f in registry.figures("bias_free", "figure").values() if wanted & set(f.reads)}
+def drawn_from(*results, document="bias_free"):
+    """The figures of a document that are drawn from any of these files."""
+    wanted = {f"{document}/{name}" for name in results}
+    return {f.target: 1 for f in registry.figures(document, "figure").values() if wanted & set(f.reads)}
+
+
+def examples(*tasks):
+    """The figures of implicit_prior that show these tasks."""
+    return drawn_from(*(f"examples_{task}.npz" for task in tasks), document="implicit_prior")
+
+
+FROM_SAMPLES = drawn_from("synthesis.npz", "synthesis.csv", document="implicit_prior")
+FROM_DIGITS = drawn_from("digits.npz", document="implicit_prior")
+FROM_CURVE = drawn_from("manifold.npz", document="implicit_prior")
+FROM_HOLES = examples("inpainting", "inpainting_samples")
+FROM_EXAMPLES = examples(*plan.EXAMPLES)
 
 
 FROM_NET_BIAS = {"bias_free_table_net_bias": 1, **drawn_from("net_bias.csv")}
@@ -188,6 +252,14 @@ FROM_JACOBIANS = {
 FROM_FILTERS = {"compute_bias_free_filters": 1, **drawn_from("filters.npz")}
 FROM_DECOMPOSITION = {"compute_bias_free_decomposition": 1, **drawn_from("decomposition.npz")}
 FROM_RESIDUALS = {"compute_bias_free_residuals": 10, "bias_free_table_residuals": 1}
+FROM_RESIDUAL_TESTS = {
+    **FROM_RESIDUALS,
+    "compute_stochastic_denoising_samples": 1,
+    "compute_stochastic_denoising_speed": 1,
+    **POSTERIOR_PLOTS,
+    **POSTERIOR_TABLES,
+    "score": 1,
+}
 FROM_TABLE = {
     "bias_free_table_quality": 1,
     "bias_free_table_slopes": 1,
@@ -236,6 +308,30 @@ FROM_TABLE = {
         ("bias_free: {filters: {sigma_04: [20]}}", FROM_FILTERS),
         ("bias_free: {residuals: {side: 64}}", FROM_RESIDUALS),
         ("bias_free: {decomposition: {image: 1}}", FROM_DECOMPOSITION),
+        (
+            "implicit_prior: {synthesis: {side: 20}}",
+            {"compute_implicit_prior_synthesis": 1, "score": 1, **FROM_SAMPLES},
+        ),
+        ("implicit_prior: {digits: {samples: 3}}", {"compute_implicit_prior_digits": 1, "score": 1, **FROM_DIGITS}),
+        (
+            "implicit_prior: {examples: {hole: 20}}",
+            {"compute_implicit_prior_examples": 2, "score": 1, **FROM_HOLES},
+        ),
+        (
+            "implicit_prior: {table_2: {samples: 3}}",
+            {"compute_implicit_prior_restorations": 1, "implicit_prior_table_2": 1, "score": 1},
+        ),
+        (
+            "implicit_prior: {beta: 0.02}",
+            {
+                "compute_implicit_prior_examples": 6,
+                "compute_implicit_prior_restorations": 4,
+                "score": 1,
+                **PRIOR_TABLES,
+                **FROM_EXAMPLES,
+            },
+        ),
+        ("implicit_prior: {memory_mb: 500}", {}),
         ("mirror: elsewhere", {}),
     ],
 )
@@ -249,6 +345,9 @@ def test_a_changed_setting_reruns_what_depends_on_it(finished, overlay, rerun):
     [
         ("documents/bias_free/figures.py", "CHANGED = 1", PLOTS),
         ("documents/bias_free/figures.py", "# A comment.", {}),
+        ("documents/implicit_prior/figures.py", "CHANGED = 1", PRIOR_PLOTS),
+        ("documents/implicit_prior/tables.py", "CHANGED = 1", {"score": 1, **PRIOR_TABLES}),
+        ("samplers/manifold.py", "CHANGED = 1", {"compute_implicit_prior_manifold": 1, "score": 1, **FROM_CURVE}),
         ("documents/claims.py", "CHANGED = 1", {"score": 1}),
         (
             "analysis/subspace.py",
@@ -263,7 +362,7 @@ def test_a_changed_setting_reruns_what_depends_on_it(finished, overlay, rerun):
                 **FROM_DECOMPOSITION,
             },
         ),
-        ("metrics/residual.py", "CHANGED = 1", FROM_RESIDUALS),
+        ("metrics/residual.py", "CHANGED = 1", FROM_RESIDUAL_TESTS),
         ("networks/unet.py", "CHANGED = 1", {"train_denoiser": 2}),
     ],
 )

@@ -17,6 +17,7 @@ from denoiser_priors.documents.bias_free import plan
 from denoiser_priors.documents.implicit_prior import plan as prior_plan
 from denoiser_priors.documents.inventory import inventory
 from denoiser_priors.documents.sources import PACKAGE, fingerprint
+from denoiser_priors.documents.stochastic_denoising import plan as posterior_plan
 from denoiser_priors.errors import ConfigError
 from denoiser_priors.files import write_text
 from denoiser_priors.steps import write_resolved
@@ -38,6 +39,9 @@ CONFIG_FILE = f"{RESULTS}/config.yaml"
 
 # Says which software the steps need. They run in the environment of Snakemake itself, which has it.
 ENVIRONMENT = "../../environment.yml"
+
+# What decides the pixels of an image that is loaded.
+IMAGE_CODE = ["data/faces.py", "data/images.py", "data/transforms.py"]
 
 # The command of that environment, even if it is not activated.
 shell.prefix(f"set -euo pipefail; PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
@@ -61,6 +65,18 @@ def images_of(*datasets):
     ]
 
 
+def own_images(*datasets):
+    """The same, once a job needs them: says what to do where a user's own folder is not there."""
+    for name in datasets:
+        own = CONFIG.datasets.get(name)
+        if own is not None and not Path(own.images).is_dir():
+            raise WorkflowError(
+                f"the folder {own.images} of datasets.{name} is not there; put images there (data/README.md says where "
+                "those of the documents are), or name another folder in the configuration"
+            )
+    return images_of(*datasets)
+
+
 @lru_cache
 def downloads_of(dataset):
     """A hash of the lines of the table of downloads that belong to a dataset."""
@@ -81,9 +97,10 @@ def is_small(name):
 
 def training_code(name):
     """A hash of the code that decides what training gives."""
-    networks = [f"networks/{file}.py" for file in ("base", "layers", "precision", "zoo", DENOISERS[name].architecture)]
-    data = [f"data/{file}.py" for file in ("blur", "images", "patches")]
-    return fingerprint(*networks, "training/*.py", *data, "noise.py")
+    architecture = f"{DENOISERS[name].architecture}*"
+    networks = [f"networks/{file}.py" for file in ("base", "layers", "precision", "zoo", architecture)]
+    data = [f"data/{file}.py" for file in ("blur", "patches")]
+    return fingerprint(*networks, "training/*.py", *data, *IMAGE_CODE, "noise.py")
 
 
 def evaluation_code():
@@ -152,6 +169,9 @@ WITHOUT = {
 # Results of implicit_prior whose denoiser the configuration lacks.
 PRIOR_LACKS = prior_plan.lacking(CONFIG)
 
+# Results of stochastic_denoising whose set has no denoiser.
+POSTERIOR_LACKS = posterior_plan.lacking(CONFIG)
+
 # What the claims are decided from.
 CLAIMS_READ = sorted(
     {
@@ -159,6 +179,6 @@ CLAIMS_READ = sorted(
         for document in registry.documents()
         for claim in registry.read(document, "claims.yaml")
         for file in claim["reads"]
-        if file not in (*WITHOUT.values(), *PRIOR_LACKS)
+        if file not in (*WITHOUT.values(), *PRIOR_LACKS, *POSTERIOR_LACKS)
     }
 )

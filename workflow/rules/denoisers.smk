@@ -8,7 +8,7 @@ localrules:
 
 rule train_denoiser:
     input:
-        images=lambda wildcards: images_of(DENOISERS[wildcards.name].dataset, DENOISERS[wildcards.name].validation),
+        images=lambda wildcards: own_images(DENOISERS[wildcards.name].dataset, DENOISERS[wildcards.name].validation),
     output:
         weights=f"{RESULTS}/denoisers/{{name}}/weights.safetensors",
         log=f"{RESULTS}/denoisers/{{name}}/training.csv",

@@ -56,6 +56,12 @@ class Training(Model):
         None, description="stop after so many epochs without a better validation PSNR"
     )
     validation_images: Annotated[int, Field(ge=1)] = Field(6, description="images of the validation set that are used")
+    levels: Annotated[int, Field(ge=2)] | None = Field(
+        None, description="so many noise levels of constant ratio over noise_range; null: any level, uniformly"
+    )
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="keep a moving average of the weights that decays by this factor a step; null: the last ones"
+    )
 
 
 class Denoiser(Model):
@@ -82,7 +88,7 @@ class Denoiser(Model):
 class Entry(Model):
     """A denoiser as written in `denoisers`."""
 
-    architecture: Architecture = Field(description="dncnn, rcnn, unet or densenet")
+    architecture: Architecture = Field(description="dncnn, rcnn, unet, densenet, or ncsnv2, which is told the noise")
     bias: bool = Field(False, description="with additive constants (true) or bias-free (false)")
     noise_range: NoiseRange = Field(
         (0, 55), description="noise levels of training, [0, 255] scale: [low, high] or high"
@@ -195,12 +201,18 @@ class Config(Model):
                 dataset="mnist5k",
                 training={"patch": 28, "batch": 32, "scales": [1.0], "augment": False, "validation_images": 20},
             ),
-            # The noise of stochastic_denoising reaches sigma_0 = 0.7 on the [0, 1] scale.
             "bfcnn-faces": Entry(
                 architecture="dncnn",
-                noise_range=(0, 180),
+                noise_range=(0, 100),
                 dataset="lfw25",
-                training={"patch": 25, "batch": 32, "scales": [1.0], "augment": False, "validation_images": 10},
+                training={
+                    "patch": 25,
+                    "batch": 32,
+                    "epochs": 20,
+                    "scales": [1.0],
+                    "augment": False,
+                    "validation_images": 10,
+                },
             ),
         },
         description="single denoisers, by name; null removes one",
@@ -318,6 +330,8 @@ class Config(Model):
 
 
 def _complete(name: str, **keys: Any) -> Denoiser:
+    if keys["architecture"] == "ncsnv2" and not keys["bias"]:
+        raise ValueError(f"denoiser {name}: ncsnv2 has additive constants and needs `bias: true`")
     recipe = recipes()[keys["architecture"]][keys["recipe"]]
     keys["network"] = {**recipe["network"], **keys["network"]}
     try:
@@ -325,6 +339,9 @@ def _complete(name: str, **keys: Any) -> Denoiser:
     except ValidationError as error:
         lines = [f"training.{line}" for line in messages(error, Training)]
         raise ValueError(f"denoiser {name}: " + "; ".join(lines)) from error
+    # Errors in units of the noise, and levels of constant ratio, need a smallest level.
+    if (keys["architecture"] == "ncsnv2" or keys["training"].levels) and not keys["noise_range"][0] > 0:
+        raise ValueError(f"denoiser {name}: its noise_range must begin above 0, for example [2.55, 255]")
     return Denoiser(name=name, **keys)
 
 

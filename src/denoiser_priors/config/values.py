@@ -43,7 +43,7 @@ BlurRange = Annotated[
     AfterValidator(lambda value: _check(value, "blur", LARGEST_BLUR, f"blur is in pixels, at most {LARGEST_BLUR:g}")),
     _range_schema(LARGEST_BLUR),
 ]
-Architecture = Literal["dncnn", "rcnn", "unet", "densenet"]
+Architecture = Literal["dncnn", "rcnn", "unet", "densenet", "ncsnv2"]
 Recipe = Literal["paper", "released", "quick", "smoke"]
 Noise = Literal["gaussian", "uniform"]
 Channels = Literal[1, 3]

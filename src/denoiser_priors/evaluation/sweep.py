@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -92,7 +93,7 @@ def evaluate_images(
                 ]
                 repeated = clean.repeat(len(part), 1, 1, 1)
                 noisy = repeated + torch.stack([torch.from_numpy(field) for field in fields]).to(device)
-                denoised = _denoised(denoiser, noisy, [sigma for sigma, _ in part])
+                denoised = _denoised(denoiser, noisy, [sigma for _, sigma, _ in keys], device)
                 _check_finite(denoised, keys, name)
                 measured = _measure(protocol, repeated, noisy, denoised)
                 if reference is None:
@@ -170,12 +171,15 @@ def _batched(items: list, size: int) -> Iterator[list]:
     return (items[start : start + size] for start in range(0, len(items), size))
 
 
-def _denoised(denoiser: Callable, noisy: torch.Tensor, sigmas: list[float]) -> torch.Tensor:
-    """Noisy images of one level after the other, as many of each, denoised."""
-    if not hasattr(denoiser, "at"):
-        return apply(denoiser, noisy)
-    parts = noisy.chunk(len(sigmas))
-    return torch.cat([apply(denoiser.at(sigma), part) for sigma, part in zip(sigmas, parts, strict=True)])
+def _denoised(denoiser: Callable, noisy: torch.Tensor, sigmas: list[float], device: torch.device) -> torch.Tensor:
+    """Noisy images, denoised; `sigmas` are their levels, equal ones in a row, for denoisers that are told."""
+    if hasattr(denoiser, "at"):
+        runs = [(sigma, len(list(run))) for sigma, run in itertools.groupby(sigmas)]
+        parts = noisy.split([length for _, length in runs])
+        return torch.cat([apply(denoiser.at(sigma), part) for (sigma, _), part in zip(runs, parts, strict=True)])
+    if getattr(denoiser, "told", False):
+        denoiser = functools.partial(denoiser, sigma=torch.tensor(sigmas, device=device) / 255)
+    return apply(denoiser, noisy)
 
 
 def _measure(protocol: Protocol, clean: torch.Tensor, noisy: torch.Tensor, denoised: torch.Tensor) -> list[list[float]]:

@@ -28,6 +28,9 @@ class Denoiser(nn.Module):
 
     architecture: str
 
+    told = False
+    """Whether the network is told the noise level: forward(noisy, sigma), standard deviations on the [0, 1] scale."""
+
     def __init__(self, channels: int, bias: bool, **network: Any):
         super().__init__()
         self.channels, self.bias, self.network = channels, bias, network

@@ -20,19 +20,24 @@ from denoiser_priors.networks.base import Denoiser
 from denoiser_priors.networks.densenet import DenseNet
 from denoiser_priors.networks.dncnn import DnCNN
 from denoiser_priors.networks.layers import initialise
+from denoiser_priors.networks.ncsnv2_denoiser import NCSNv2Denoiser
 from denoiser_priors.networks.rcnn import RCNN
 from denoiser_priors.networks.unet import UNet
 
 ARCHITECTURES: dict[str, type[Denoiser]] = {cls.architecture: cls for cls in (DnCNN, RCNN, UNet, DenseNet)}
+"""Blind networks, which find out the noise level themselves."""
+
+TOLD: dict[str, type[Denoiser]] = {cls.architecture: cls for cls in (NCSNv2Denoiser,)}
+"""Networks that are told the noise level."""
 
 _METADATA_KEY = "denoiser_priors"
 
 
-def build(architecture: str, *, bias: bool, channels: int = 1, seed: int = 0, **network: int) -> Denoiser:
+def build(architecture: str, *, bias: bool, channels: int = 1, seed: int = 0, **network: Any) -> Denoiser:
     """A new network, float32 on the CPU, in training mode, its weights a function of `seed` and the sizes alone.
 
     Args:
-        architecture: a key of `ARCHITECTURES`.
+        architecture: a key of `ARCHITECTURES` or `TOLD`.
         bias: with additive constants, or bias-free. Twins of one seed start from the same filters.
         channels: 1 (gray) or 3 (colour).
         seed: of the initial weights; the global random state is neither used nor changed.
@@ -45,8 +50,11 @@ def build(architecture: str, *, bias: bool, channels: int = 1, seed: int = 0, **
     sizes = cls.sizes(**network)
     with torch.random.fork_rng(devices=[]):
         model = cls(channels, bias, **sizes)
-    initialise(model, seed)
-    model.start_as_identity_()
+    if isinstance(model, NCSNv2Denoiser):
+        model.initialise_(seed)
+    else:
+        initialise(model, seed)
+        model.start_as_identity_()
     return model
 
 
@@ -201,6 +209,8 @@ def load_spec(spec: Any, config: Any) -> Denoiser:
 def _load_file(path: Path, expect: Mapping[str, Any] | None = None) -> Denoiser:
     if path.suffix == ".safetensors":
         return load(path, expect=expect)
+    if expect is not None and expect["architecture"] == NCSNv2Denoiser.architecture:
+        return NCSNv2Denoiser.from_released(path, channels=expect["channels"])
     from denoiser_priors.networks import released
 
     return released.convert(path, **(expect or {}))
@@ -221,9 +231,10 @@ def _as_config(config: Any) -> Any:
 
 
 def _architecture(name: str) -> type[Denoiser]:
-    if name not in ARCHITECTURES:
-        raise ConfigError(f"unknown architecture {name!r}; expected one of {', '.join(ARCHITECTURES)}")
-    return ARCHITECTURES[name]
+    known = {**ARCHITECTURES, **TOLD}
+    if name not in known:
+        raise ConfigError(f"unknown architecture {name!r}; expected one of {', '.join(known)}")
+    return known[name]
 
 
 def _as_json(value: Any) -> Any:

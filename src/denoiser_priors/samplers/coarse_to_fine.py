@@ -68,7 +68,7 @@ def sample_prior(
             stay as they are.
         progress: show a bar if standard error is a terminal.
         precision: "fp32", or "bf16": the network computes in bfloat16 where the device has it; all else is fp32.
-        chunk: samples in one call of the denoiser; by default as many as have a million pixels together.
+        chunk: samples in one call of the denoiser; by default as many as are fast on the device, at least one.
         device: where to sample if the denoiser is no module; a module says it itself.
 
     Returns:

@@ -22,8 +22,9 @@ logger = logging.getLogger(__name__)
 GROWTH = 10
 """A noise level of so many times that of the start is taken for divergence."""
 
-PIXELS_PER_CALL = 1024 * 1024
-"""Of all images in one call of the denoiser, unless `chunk` says otherwise: 64 channels of them take 270 MB."""
+PIXELS_PER_CALL = {"cpu": 96 * 1024, "cuda": 1024 * 1024}
+"""Of all images in one call of the denoiser, unless `chunk` says otherwise. On two cores the colour BF-CNN takes 1.7
+microseconds per pixel in bf16 for calls of 64k pixels and 2.5 for 256k: what no longer fits in the cache is slower."""
 
 
 class _Constraint:
@@ -91,7 +92,7 @@ class _Run:
     ):
         self.denoiser, self.shape, self.settings, self.device = denoiser, shape, settings, device
         self.all_constraint = self.constraint = constraint
-        self.chunk = settings.chunk or max(1, PIXELS_PER_CALL // (shape[2] * shape[3]))
+        self.chunk = settings.chunk or max(1, PIXELS_PER_CALL.get(device.type, 2**20) // (shape[2] * shape[3]))
         self.noise = settings.noise(shape)
         self.trace = Trace(shape[0])
         self.began = began

@@ -101,11 +101,26 @@ def training_noise(spec: Denoiser, step: int, shape: Sequence[int]) -> Tensor:
     """Noise of a training step, (batch, channels, H, W) float32 for images in [0, 1].
 
     Every patch has its own standard deviation, drawn uniformly from `spec.noise_range` (Mohan et al. 2020, Sec. 5).
-    Networks of the same seed, noise and range see the same noise, biased or not.
+    Networks of the same seed, noise and range see the same noise, biased or not. With `training.levels`, one of so many
+    levels of constant ratio instead, each equally likely (Song and Ermon 2020, Sec. 2).
     """
     generator = torch.Generator().manual_seed(keyed_seed("training noise", spec.seed, step) % 2**63)
-    low, high = (level / 255 for level in spec.noise_range)
-    sigma = low + (high - low) * torch.rand((shape[0], 1, 1, 1), generator=generator)
+    sigma = _levels(spec, shape[0], generator).view(-1, 1, 1, 1)
     if spec.noise == "uniform":
         return torch.rand(tuple(shape), generator=generator).sub_(0.5).mul_(sigma * 12**0.5)
     return torch.randn(tuple(shape), generator=generator).mul_(sigma)
+
+
+def training_levels(spec: Denoiser, step: int, count: int) -> Tensor:
+    """Standard deviations (count,) of the noise of a training step, for images in [0, 1]: those of `training_noise`."""
+    generator = torch.Generator().manual_seed(keyed_seed("training noise", spec.seed, step) % 2**63)
+    return _levels(spec, count, generator)
+
+
+def _levels(spec: Denoiser, count: int, generator: torch.Generator) -> Tensor:
+    low, high = (level / 255 for level in spec.noise_range)
+    drawn = torch.rand((count, 1, 1, 1), generator=generator).flatten()
+    levels = spec.training.levels
+    if levels is None:
+        return low + (high - low) * drawn
+    return high * (low / high) ** ((levels * drawn).floor() / (levels - 1))

@@ -41,6 +41,9 @@ POLL_SECONDS = 0.2
 NOT_IN_KEY = {"name", "source", "weights", "released", "recipe"}
 NOT_IN_KEY_TRAINING = {"select"}
 
+# Settings that came later: where they are not used, the key is what it was without them.
+LATER = {"levels", "ema"}
+
 
 def cache_key(spec: Denoiser, data_key: str) -> str:
     """Hash of all that decides the outcome of a training: the settings, the data, and the version of the code.
@@ -50,7 +53,9 @@ def cache_key(spec: Denoiser, data_key: str) -> str:
         data_key: stands for the training and validation images.
     """
     settings = spec.model_dump(mode="json", exclude=NOT_IN_KEY)
-    settings["training"] = {k: v for k, v in settings["training"].items() if k not in NOT_IN_KEY_TRAINING}
+    settings["training"] = {
+        k: v for k, v in settings["training"].items() if k not in NOT_IN_KEY_TRAINING and not (k in LATER and v is None)
+    }
     text = json.dumps({"format": FORMAT, "data": data_key, "denoiser": settings}, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 

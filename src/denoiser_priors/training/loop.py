@@ -183,13 +183,13 @@ def _run(
 def _write(trainer: Trainer, out: Path, log: Path) -> dict[str, Any]:
     """Write log and weights; how training went, as it stands in the weights file too."""
     write_text(log, log_csv(trainer.epochs))
-    kept = len(trainer.epochs) - 1
+    kept, model = len(trainer.epochs) - 1, trainer.kept()
     if trainer.spec.training.select == "best":
         kept = schedules.best_epoch(trainer.psnrs)
-        trainer.model.load_state_dict(trainer.best)
+        model.load_state_dict(trainer.best)
     # Nothing that differs from run to run: the file depends on the spec and the data alone.
     outcome = {"steps": trainer.step, "epochs": len(trainer.epochs), "kept": trainer.epochs[kept]}
-    zoo.save(trainer.model, out, trainer.spec.model_dump(mode="json"), {"training": outcome})
+    zoo.save(model, out, trainer.spec.model_dump(mode="json"), {"training": outcome})
     return outcome
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,7 +16,7 @@ from denoiser_priors.errors import TrainingError
 from denoiser_priors.networks import precision, zoo
 from denoiser_priors.noise import keyed_generator
 from denoiser_priors.training import schedules
-from denoiser_priors.training.batches import Batches
+from denoiser_priors.training.batches import Batches, training_levels
 from denoiser_priors.training.losses import Diverged, Losses, decibels
 from denoiser_priors.training.validation import levels, validate
 
@@ -35,6 +36,7 @@ class Trainer:
 
     Attributes:
         model: float32 weights, in training layout.
+        average: moving averages of the parameters, by name, or None where none is kept.
         step: number of steps that are done.
         epochs: for each epoch that is complete, the values of its row in the log (`reporting.log_csv`).
         best: weights of the epoch with the largest validation PSNR, on the CPU.
@@ -48,6 +50,9 @@ class Trainer:
         self.model = precision.prepare(model, device, self._training.precision)
         self._parameters = list(self.model.parameters())
         self._optimizer = torch.optim.Adam(self._parameters, lr=self._training.lr, fused=True)
+        self.average: dict[str, Tensor] | None = None
+        if self._training.ema is not None:
+            self.average = {name: value.detach().clone() for name, value in self.model.named_parameters()}
         self.losses = Losses()
         self._unseen: list[Tensor] = []
         self.step = 0
@@ -68,6 +73,9 @@ class Trainer:
     def take_step(self, batches: Batches) -> None:
         """One step of the optimiser on the mean squared error.
 
+        For a network that is told the noise level, each image's error counts in units of its noise: then this is
+        denoising score matching with the weights of Song and Ermon 2020, Eq. 2, and no level outweighs another.
+
         Raises:
             Diverged: the loss says that training has failed.
         """
@@ -76,15 +84,23 @@ class Trainer:
         noisy, clean = batches.get(self.step)
         self.model.train()
         self.model.prepare_step(keyed_generator("prepare step", self.spec.seed, self.step))
+        told = self.model.told
+        sigma = training_levels(self.spec, self.step, len(noisy)).to(self.device) if told else None
         with precision.autocast(self.device, self._training.precision):
-            denoised = self.model(noisy)
-        loss = F.mse_loss(denoised.float(), clean)
+            denoised = self.model(noisy, sigma) if told else self.model(noisy)
+        loss = error = F.mse_loss(denoised.float(), clean)
+        if told:
+            loss = ((denoised.float() - clean) / sigma.view(-1, 1, 1, 1)).square().mean()
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if self._training.clip_grad_norm is not None:
             nn.utils.clip_grad_norm_(self._parameters, self._training.clip_grad_norm)
         self._optimizer.step()
-        self._unseen.append(loss.detach())
+        if self.average is not None:
+            with torch.no_grad():
+                for name, value in self.model.named_parameters():
+                    self.average[name].lerp_(value, 1 - self._training.ema)
+        self._unseen.append(error.detach())
         self.step += 1
         if len(self._unseen) >= STEPS_BETWEEN_LOOKS[self.device.type]:
             self._look_at_losses()
@@ -100,9 +116,9 @@ class Trainer:
             Diverged: the weights or the validation PSNR are not finite.
         """
         self.check()
-        chosen = levels(self.spec)
+        chosen, kept = levels(self.spec), self.kept()
         psnrs = {
-            level: validate(self.model, crops, self.spec, *level, device=self.device, between=between)
+            level: validate(kept, crops, self.spec, *level, device=self.device, between=between)
             for level in dict.fromkeys(chosen)
         }
         middle, low, high = (psnrs[level] for level in chosen)
@@ -122,8 +138,16 @@ class Trainer:
         self.epochs.append(epoch)
         self.losses.restart()
         if schedules.best_epoch(self.psnrs) == len(self.epochs) - 1:
-            self.best = {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
+            self.best = {name: value.detach().cpu().clone() for name, value in kept.state_dict().items()}
         self.finished = schedules.over(self._training, self.psnrs)
+
+    def kept(self) -> nn.Module:
+        """The network whose weights are kept: the trained one, or a copy with the averages."""
+        if self.average is None:
+            return self.model
+        model = copy.deepcopy(self.model)
+        model.load_state_dict(self.average, strict=False)
+        return model
 
     def check(self) -> None:
         """Make sure that what is there is worth keeping.
@@ -145,6 +169,7 @@ class Trainer:
             "epochs": self.epochs,
             "best": self.best,
             "finished": self.finished,
+            **({} if self.average is None else {"average": self.average}),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -154,6 +179,8 @@ class Trainer:
             KeyError, TypeError, ValueError, RuntimeError: it is not one of this network.
         """
         self.model.load_state_dict(state["model"])
+        if self.average is not None:
+            self.average = {name: state["average"][name].to(value.device) for name, value in self.average.items()}
         if not state["finished"]:
             self._optimizer.load_state_dict(state["optimizer"])
         self.losses.restore(state["losses"])

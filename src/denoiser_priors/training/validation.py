@@ -80,6 +80,8 @@ def validate(
             noise=spec.noise,
         )
         noisy = blur(clean, blur_width) + torch.from_numpy(field)
-        denoised = folded(noisy.to(device)).clamp(0, 1).cpu()
+        noisy = noisy.to(device)
+        denoised = folded(noisy, sigma=sigma / 255) if folded.told else folded(noisy)
+        denoised = denoised.clamp(0, 1).cpu()
         total += psnr(denoised, clean).item()
     return total / len(crops)

@@ -13,6 +13,7 @@ from matplotlib.patches import Patch
 
 from denoiser_priors.documents import style
 from denoiser_priors.documents.bias_free import figures_labels as labels
+from denoiser_priors.documents.bias_free.tables import shown_patches
 from denoiser_priors.tables import read_csv
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 SIGMA = style.SIGMA
 OTHERS = tuple(name for name in labels.ARCHITECTURES if name != "dncnn")
-_IDENTITY = ("denoiser", "architecture", "noise_low", "noise_high", "preset")
+_IDENTITY = ("denoiser", "architecture", "noise_low", "noise_high", "recipe", "preset")
 _NORMS = (
     ("noise_norm", "noise", style.NEUTRAL, "--", ""),
     ("residual_norm", "residual y - f(y)", style.BIAS_FREE, "-", "o"),
@@ -48,7 +49,7 @@ def figure_05(results: Path) -> Figure:
     if table.empty:
         return _nothing("the configuration has no bias-free DnCNN")
     spectra = spectra[spectra["denoiser"].isin(table["denoiser"])]
-    spectra = spectra[spectra["image"].isin(_first(spectra["image"], 10))]
+    spectra = shown_patches(spectra)
     figure = style.figure(style.PAGE_WIDTH, 2.75)
     left, middle, right = figure.subplots(1, 3)
     _spectrum(left, spectra)
@@ -61,7 +62,7 @@ def figure_05(results: Path) -> Figure:
     middle.set_title(f"(b) left against right vectors, {SIGMA} = {spectra['sigma'].iloc[0]:g}")
     middle.text(0.04, 0.93, f"mean {cosines.mean():.3f}", transform=middle.transAxes, va="top")
 
-    _dimensions(right, table[table["image"].isin(_first(table["image"], 10))])
+    _dimensions(right, shown_patches(table))
     right.set_title("(c) effective dimension")
     _caption(figure, table)
     return figure
@@ -83,7 +84,8 @@ def figure_07(results: Path) -> Figure:
     left.legend(frameon=False, loc="lower left")
 
     reference = float(table["reference_sigma"].iloc[0])
-    nested = table[(table["sigma"] != reference) & table["image"].isin(_first(table["image"], 10))]
+    nested = shown_patches(table)
+    nested = nested[nested["sigma"] != reference]
     for _, curve in nested.groupby("image", sort=False):
         right.plot(curve["sigma"], curve["nestedness"], color=_PALE, linewidth=0.8)
     mean = nested.groupby("sigma")["nestedness"].mean()
@@ -114,7 +116,7 @@ def figure_17(results: Path) -> Figure:
             _spectrum(axes, here)
             near = (here["singular_value"] < 0.1).mean()
             axes.text(0.96, 0.93, f"{100 * near:.0f} % below 0.1", transform=axes.transAxes, ha="right", va="top")
-        axes.set_title(labels.network(architecture, bias=False))
+        axes.set_title(_marked(labels.network(architecture, bias=False), table[table["architecture"] == architecture]))
     figure.axes[0].set_ylabel("singular value")
     _caption(figure, shown, with_range=True)
     return figure
@@ -155,7 +157,8 @@ def _norms(results: Path, architectures: Sequence[str]) -> Figure:
                 for column, _, colour, line, marker in _NORMS:
                     axes.plot(mean.index, mean[column], color=colour, linestyle=line, marker=marker)
             if j == 0 and len(architectures) > 1:
-                axes.set_ylabel(labels.ARCHITECTURES[architecture])
+                own = table[table["architecture"] == architecture]
+                axes.set_ylabel(_marked(labels.ARCHITECTURES[architecture], own, "\n"))
     limit = table["sigma"].max() * 1.03
     panels[0, 0].set(xlim=(0, limit), ylim=(0, None))
     figure.supxlabel(f"noise level {SIGMA}, [0, 255] scale", fontsize=8)
@@ -221,11 +224,6 @@ def _spectra(results: Path) -> pd.DataFrame:
     return read_csv(results / "bias_free" / "spectra.csv", columns)
 
 
-def _first(names: pd.Series, count: int) -> list[str]:
-    """The document shows ten images where more are at hand."""
-    return list(dict.fromkeys(names))[:count]
-
-
 def _shade(axes: Axes, table: pd.DataFrame) -> None:
     limits = axes.get_xlim()
     low, high = (float(table[name].iloc[0]) for name in ("noise_low", "noise_high"))
@@ -242,6 +240,12 @@ def _caption(figure: Figure, table: pd.DataFrame, *, with_range: bool = False) -
     trained = "; ".join(labels.trained_on(low, high) for low, high in ranges)
     note = f"{'bias-free networks' if with_range else labels.network('dncnn', bias=False)} {trained} · "
     figure.suptitle(f"{note}patches of {side}x{side} pixels · {_sets(table)}", fontsize=7, color=style.NEUTRAL)
+
+
+def _marked(name: str, table: pd.DataFrame, separator: str = ", ") -> str:
+    """The name of a kind of network, with a mark if those of the table were trained small."""
+    marks = [labels.small(*row) for row in table[["recipe", "preset"]].drop_duplicates().itertuples(index=False)]
+    return separator.join([name, *(mark for mark in marks if mark)])
 
 
 def _sets(table: pd.DataFrame) -> str:

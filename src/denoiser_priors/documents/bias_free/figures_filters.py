@@ -190,7 +190,8 @@ def _mark(axes: Axes, x: float, y: float, text: str = "") -> None:
 
 def _row_label(about: dict[str, Any]) -> str:
     name = labels.network(about["architecture"], about["bias"])
-    return f"{name}\n{labels.level(about['sigma'], *about['noise_range'])}"
+    lines = (name, labels.small(about["recipe"], about["preset"]), labels.level(about["sigma"], *about["noise_range"]))
+    return "\n".join(line for line in lines if line)
 
 
 def _number(value: float) -> str:

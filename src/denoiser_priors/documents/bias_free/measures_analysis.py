@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from denoiser_priors.documents.bias_free.tables import slope
+from denoiser_priors.documents.bias_free.tables import SHOWN_PATCHES, shown_patches, slope
 from denoiser_priors.documents.claims import Measurement, NotTested
 from denoiser_priors.tables import read_csv
 
@@ -24,19 +24,21 @@ _OTHERS = ("rcnn", "unet", "densenet")
 
 def dimension_slope(results: Path, *, levels: int = 3) -> Measurement:
     """Least-squares slope of the logarithm of BF-DnCNN's mean effective dimension against that of sigma."""
-    table = _jacobians(results, ["dncnn"])
-    mean = table.groupby("sigma")["dimension"].mean()
-    mean = mean[mean.index > 0]
+    every = _jacobians(results, ["dncnn"])
+    every = every[every["sigma"] > 0]
+    table = shown_patches(every)
+    mean, of_all = (rows.groupby("sigma")["dimension"].mean() for rows in (table, every))
     if len(mean) < levels:
         raise NotTested(f"needs Jacobians at {levels} noise levels or more")
     single = [
-        slope(np.log(curve["sigma"]), np.log(curve["dimension"]))
-        for _, curve in table[table["sigma"] > 0].groupby("image", sort=False)
+        slope(np.log(curve["sigma"]), np.log(curve["dimension"])) for _, curve in table.groupby("image", sort=False)
     ]
     detail = (
         f"mean of {len(single)} patches: d {mean.iloc[0]:.1f} at sigma {mean.index[0]:g}, {mean.iloc[-1]:.1f} at sigma "
         f"{mean.index[-1]:g}; slopes of single patches {min(single):.2f} to {max(single):.2f}"
     )
+    if every["image"].nunique() > SHOWN_PATCHES:
+        detail += f"; all {every['image'].nunique()} patches: {slope(np.log(of_all.index), np.log(of_all)):.2f}"
     return _measurement(slope(np.log(mean.index), np.log(mean)), detail, table)
 
 
@@ -52,7 +54,7 @@ def noise_identity(results: Path) -> Measurement:
 
 def near_zero(results: Path, *, architectures: Sequence[str], sigma: float) -> Measurement:
     """Mean share of the singular values below 0.1 at a noise level; the smallest over the architectures."""
-    table = _jacobians(results, architectures)
+    table = shown_patches(_jacobians(results, architectures))
     found = []
     for architecture in architectures:
         own = table[table["architecture"] == architecture]
@@ -67,7 +69,7 @@ def near_zero(results: Path, *, architectures: Sequence[str], sigma: float) -> M
 
 def symmetry(results: Path, *, sigma: float) -> Measurement:
     """Mean |u.v| over the signal subspaces of BF-DnCNN at a noise level."""
-    table = _jacobians(results, ["dncnn"])
+    table = shown_patches(_jacobians(results, ["dncnn"]))
     own = table[table["sigma"] == sigma]
     if own.empty:
         raise NotTested(f"needs Jacobians of a bias-free dncnn at sigma {sigma:g}")
@@ -88,13 +90,16 @@ def energy(results: Path) -> Measurement:
 
 def nested(results: Path) -> Measurement:
     """Share of the axes inside the subspace of the reference level, mean over patches, smallest over the levels."""
-    table = _jacobians(results, ["dncnn"])
-    others = table[table["sigma"] != table["reference_sigma"]]
-    if others.empty:
+    every = _jacobians(results, ["dncnn"])
+    every = every[every["sigma"] != every["reference_sigma"]]
+    if every.empty:
         raise NotTested("needs Jacobians at two noise levels or more")
-    mean = others.groupby("sigma")["nestedness"].mean()
+    others = shown_patches(every)
+    mean, of_all = (rows.groupby("sigma")["nestedness"].mean() for rows in (others, every))
     listed = ", ".join(f"sigma {level:g}: {share:.3f}" for level, share in mean.items())
     detail = f"in the subspace of sigma {others['reference_sigma'].iloc[0]:g}, {listed}"
+    if every["image"].nunique() > SHOWN_PATCHES:
+        detail += f"; all {every['image'].nunique()} patches: {of_all.min():.3f}"
     return _measurement(float(mean.min()), detail, others)
 
 

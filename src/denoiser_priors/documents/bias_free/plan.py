@@ -45,7 +45,7 @@ def _photographers(config: Config) -> dict[str, Denoiser]:
     return {
         name: spec
         for name, spec in config.denoisers_by_name().items()
-        if spec.channels == 1 and config.of_photographs(spec.dataset)
+        if spec.channels == 1 and config.of_photographs(spec.dataset) and spec.architecture != "ncsnv2"
     }
 
 

@@ -11,6 +11,9 @@ from denoiser_priors.tables import MEASURES, markdown, summarise
 IDENTITY = [*TRAINED, "trained_on", "recipe", "source", "preset"]
 """What the summary says of a denoiser, from the table of denoisers."""
 
+SHOWN_PATCHES = 10
+"""How many images the document takes for the dimension and the nestedness of subspaces; energy has fifty."""
+
 _CURVE = ["denoiser", *IDENTITY, "dataset", "noise", "protocol"]
 
 
@@ -45,6 +48,11 @@ def unclipped_psnr(sigma: pd.Series | np.ndarray) -> np.ndarray:
     """PSNR, dB, of an image with noise of standard deviation `sigma` ([0, 255] scale) that is not clipped."""
     with np.errstate(divide="ignore"):
         return 20 * np.log10(255 / np.asarray(sigma, dtype=float))
+
+
+def shown_patches(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the first SHOWN_PATCHES patches (column image): as many as the document's Figures 5 and 7 (right)."""
+    return table[table["image"].isin(list(dict.fromkeys(table["image"]))[:SHOWN_PATCHES])]
 
 
 def slope(x: np.ndarray, y: np.ndarray) -> float:

@@ -103,8 +103,9 @@ def say_how(figure: Figure, about: Mapping[str, Any], *parts: str) -> None:
         text = "\n".join(" · ".join(part) for part in (line[:half], line[half:]))
     else:
         text = " · ".join(line)
-    top = 1 - 0.06 / figure.get_figheight()
-    figure.suptitle(text, fontsize=7, color=style.NEUTRAL, y=top, va="top", linespacing=1.4)
+    # A place of its own would take the line out of the constrained layout, which keeps room for it.
+    place = {} if figure.get_layout_engine() else {"y": 1 - 0.06 / figure.get_figheight(), "va": "top"}
+    figure.suptitle(text, fontsize=7, color=style.NEUTRAL, linespacing=1.4, **place)
 
 
 def setting(about: Mapping[str, Any], *keys: str) -> str:

@@ -24,7 +24,7 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 def figure_11(results: Path) -> Figure:
     """The estimated noise level against the iteration for each beta, with the level that the update predicts."""
     table = read_traces(results)
-    figure = style.figure(4.8, 3.0)
+    figure = style.figure(style.PAGE_WIDTH, 2.9)
     axes = figure.subplots()
     handles = []
     for colour, (beta, part) in zip(_COLOURS, _by_beta(table), strict=False):
@@ -40,7 +40,7 @@ def figure_11(results: Path) -> Figure:
     axes.set_yscale("log")
     axes.set_xlabel("iteration $t$")
     axes.set_ylabel(r"noise level $\sigma_t$, [0, 1] scale")
-    axes.legend(handles=handles, frameon=False, loc="upper right")
+    figure.legend(handles=handles, frameon=False, loc="outside right center")
     _say(figure, results, table)
     return figure
 
@@ -48,7 +48,7 @@ def figure_11(results: Path) -> Figure:
 def figure_12(results: Path) -> Figure:
     """Amplitude of the noise that each iteration removes (solid) and injects (dashed), for each beta."""
     table = read_traces(results)
-    figure = style.figure(4.8, 3.0)
+    figure = style.figure(style.PAGE_WIDTH, 2.9)
     axes = figure.subplots()
     handles = []
     for colour, (beta, part) in zip(_COLOURS, _by_beta(table), strict=False):
@@ -64,7 +64,7 @@ def figure_12(results: Path) -> Figure:
     axes.set_ylim(bottom=-0.02 * axes.get_ylim()[1])
     axes.set_xlabel("iteration $t$")
     axes.set_ylabel("amplitude of noise, [0, 1] scale")
-    axes.legend(handles=handles, frameon=False, loc="upper right")
+    figure.legend(handles=handles, frameon=False, loc="outside right center")
     _say(figure, results, table)
     return figure
 

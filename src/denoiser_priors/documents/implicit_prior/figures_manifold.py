@@ -25,8 +25,17 @@ _CURVE, _POINT = "#009E73", "#D55E00"
 def figure_10(results: Path) -> Figure:
     """Three noise levels with one step of least squares each, then the runs from the points of the first panel."""
     stored = load(results, "manifold.npz", NEEDED)
-    figure = style.figure(style.PAGE_WIDTH, 2.35)
-    panels = figure.subplots(1, len(stored["sigma"]) + 1)
+    points = np.concatenate([stored["noisy"][0], stored["curve"]])
+    margin = 0.05 * np.ptp(points, axis=0)
+    low, high = points.min(axis=0) - margin, points.max(axis=0) + margin
+    count = len(stored["sigma"]) + 1
+    rows = -(-count // 2)
+    tall = style.PAGE_WIDTH / 2 * (high[1] - low[1]) / (high[0] - low[0])
+    figure = style.figure(style.PAGE_WIDTH, rows * (tall + 0.24) + 0.5)
+    panels = figure.subplots(rows, 2, squeeze=False).ravel()
+    for axes in panels[count:]:
+        axes.axis("off")
+    panels = panels[:count]
     for k, axes in enumerate(panels[:-1]):
         _density(axes, stored["density"][k], stored["limits"])
         _curve(axes, stored["curve"])
@@ -51,8 +60,10 @@ def figure_10(results: Path) -> Figure:
         ncols=3,
         frameon=False,
     )
-    count = stored["noisy"].shape[1]
-    say_how(figure, stored.about, f"{count} signals", setting(stored.about, "beta", "h_0", "sigma_L"))
+    for axes in panels:
+        axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+    signals = stored["noisy"].shape[1]
+    say_how(figure, stored.about, f"{signals} signals", setting(stored.about, "beta", "h_0", "sigma_L"))
     return figure
 
 
@@ -64,7 +75,6 @@ def _density(axes: Axes, density: np.ndarray, limits: np.ndarray) -> None:
     low, high = float(limits[0]), float(limits[1])
     largest = float(density.max()) or 1.0
     axes.imshow(density, extent=(low, high, low, high), origin="lower", cmap="gray_r", vmin=0, vmax=1.6 * largest)
-    axes.set(xlim=(low, high), ylim=(low, high))
     bare(axes)
 
 

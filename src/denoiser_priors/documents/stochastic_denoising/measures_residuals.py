@@ -112,9 +112,7 @@ def _require_enough(rows: pd.DataFrame, variance: float, margin: float) -> int:
     images = len(rows.drop_duplicates(["set", "sigma_stated", "image"]))
     needed = math.ceil(round(4 * variance / margin**2, 6))
     if images < needed:
-        raise NotTested(
-            f"needs {needed} noisy images to tell a difference of {margin:g} from chance; there are {images}"
-        )
+        raise NotTested(f"needs {needed} noisy images to tell a difference of {margin:g} from chance, and has {images}")
     return images
 
 

@@ -15,6 +15,8 @@ from denoiser_priors.errors import ConfigError
 SAMPLES = "stochastic_denoising/samples"
 """What stands in figures.yaml for the files of all sets and noise levels."""
 
+TABLES = ("table_1", "table_lpips", "table_residuals", "table_diversity")
+
 EXTRAS = {
     "intermediates": "intermediates.npz",
     "inpainting_text": "inpainting-text.npz",
@@ -69,8 +71,8 @@ def denoiser(config: Config, name: str) -> str:
     """Name of the denoiser of a test set.
 
     Where the configuration leaves it open, among the denoisers of Gaussian noise without blur and with the set's
-    channels: one trained on the set's own dataset; else a bias-free one of photographs; of these that of the widest
-    training range, the first of equals.
+    channels: one trained or validated on the set's own dataset, bias-free or NCSNv2; else a bias-free one of
+    photographs; of these that of the widest training range, the first of equals.
 
     Raises:
         ConfigError: there is none.
@@ -83,7 +85,8 @@ def denoiser(config: Config, name: str) -> str:
         for key, spec in config.denoisers_by_name().items()
         if spec.channels == settings.channels and spec.noise == "gaussian" and not any(spec.blur_range)
     }
-    found = [key for key, spec in specs.items() if spec.dataset == settings.dataset and not spec.bias]
+    narrow = [key for key, spec in specs.items() if settings.dataset in (spec.dataset, spec.validation)]
+    found = [key for key in narrow if not specs[key].bias or specs[key].architecture == "ncsnv2"]
     found = found or [key for key, spec in specs.items() if not spec.bias and config.of_photographs(spec.dataset)]
     if not found:
         what = "gray" if settings.channels == 1 else "colour"
@@ -134,7 +137,7 @@ def sample_files(config: Config) -> list[Path]:
 
 def lacking(config: Config) -> list[str]:
     """Results, relative to the results folder, that cannot be made because a denoiser is not configured."""
-    found = [] if parts(config) else [SAMPLES]
+    found = [] if parts(config) else [SAMPLES, *(f"stochastic_denoising/{table}.csv" for table in TABLES)]
     for name, file in EXTRAS.items():
         if not has_denoiser(config, getattr(config.stochastic_denoising, name).set):
             found.append(f"stochastic_denoising/{file}")

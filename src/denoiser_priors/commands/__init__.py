@@ -1,0 +1,1 @@
+"""What each command takes from its command line."""

@@ -1,0 +1,53 @@
+"""Experiments, figures and claims of the documents: steps of the workflow."""
+
+from __future__ import annotations
+
+import inspect
+from argparse import Namespace
+from pathlib import Path
+
+from denoiser_priors.errors import ConfigError
+from denoiser_priors.steps.common import configuration, set_threads
+
+
+def compute(options: Namespace) -> None:
+    """Run one experiment of a document."""
+    from denoiser_priors.documents import registry as documents
+    from denoiser_priors.provenance import Stopwatch, write_provenance
+
+    watch = Stopwatch()
+    config = configuration(options)
+    set_threads(options)
+    experiment = documents.experiment(options.document, options.experiment)
+    chosen = {key: getattr(options, key) for key in ("denoiser", "part")}
+    chosen = {key: value for key, value in chosen.items() if value is not None}
+    try:
+        inspect.signature(experiment).bind(config, *options.out, **chosen)
+    except TypeError as error:
+        raise ConfigError(
+            f"{options.document} {options.experiment}: not run that way ({error}); see --out, --denoiser and --part"
+        ) from None
+    inputs = experiment(config, *options.out, **chosen)
+    block = getattr(config, options.document).model_dump(mode="json")
+    write_provenance(options.out, config=block, inputs=inputs or (), watch=watch, device=options.device)
+
+
+def draw(options: Namespace) -> None:
+    """Draw one figure from results."""
+    from denoiser_priors.documents import registry as documents
+
+    config = configuration(options)
+    documents.draw(options.document, options.figure, Path(config.paths.results), options.out)
+
+
+def score(options: Namespace) -> None:
+    """Decide the claims."""
+    from denoiser_priors.documents import claims
+    from denoiser_priors.provenance import Stopwatch, write_provenance
+
+    watch = Stopwatch()
+    config = configuration(options)
+    results = Path(config.paths.results)
+    outputs = options.out or [results / "scorecard.csv", results / "scorecard.md"]
+    claims.write_scorecard(config, outputs)
+    write_provenance(outputs, config={"preset": config.preset}, watch=watch)
