@@ -16,6 +16,7 @@ from denoiser_priors.documents import registry
 from denoiser_priors.documents.bias_free import plan
 from denoiser_priors.documents.implicit_prior import plan as prior_plan
 from denoiser_priors.documents.inventory import inventory
+from denoiser_priors.documents.mean_shift import plan as mean_shift_plan
 from denoiser_priors.documents.sources import PACKAGE, fingerprint
 from denoiser_priors.documents.stochastic_denoising import plan as posterior_plan
 from denoiser_priors.errors import ConfigError
@@ -172,6 +173,9 @@ PRIOR_LACKS = prior_plan.lacking(CONFIG)
 # Results of stochastic_denoising whose set has no denoiser.
 POSTERIOR_LACKS = posterior_plan.lacking(CONFIG)
 
+# Results of mean_shift that no set is configured for, or that have no prior.
+MEAN_SHIFT_LACKS = mean_shift_plan.lacking(CONFIG)
+
 # What the claims are decided from.
 CLAIMS_READ = sorted(
     {
@@ -179,6 +183,6 @@ CLAIMS_READ = sorted(
         for document in registry.documents()
         for claim in registry.read(document, "claims.yaml")
         for file in claim["reads"]
-        if file not in (*WITHOUT.values(), *PRIOR_LACKS, *POSTERIOR_LACKS)
+        if file not in (*WITHOUT.values(), *PRIOR_LACKS, *POSTERIOR_LACKS, *MEAN_SHIFT_LACKS)
     }
 )

@@ -1,0 +1,12 @@
+"""The document's experiments: from denoisers and images to tables and arrays under results/mean_shift/."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from denoiser_priors.documents.mean_shift import restorations
+
+EXPERIMENTS: dict[str, Callable[..., list[Path]]] = {
+    **restorations.EXPERIMENTS,
+}

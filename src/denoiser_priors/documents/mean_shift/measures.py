@@ -1,0 +1,3 @@
+"""The numbers that decide the document's claims."""
+
+MEASURES = {}

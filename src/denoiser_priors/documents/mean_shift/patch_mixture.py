@@ -1,0 +1,1 @@
+"""A Gaussian mixture of patches."""

@@ -1,0 +1,1 @@
+"""What priors prefer (figure 1)."""
