@@ -21,14 +21,15 @@ from denoiser_priors.networks.densenet import DenseNet
 from denoiser_priors.networks.dncnn import DnCNN
 from denoiser_priors.networks.layers import initialise
 from denoiser_priors.networks.ncsnv2_denoiser import NCSNv2Denoiser
+from denoiser_priors.networks.pyramid import Pyramid, TimedPyramid
 from denoiser_priors.networks.rcnn import RCNN
 from denoiser_priors.networks.unet import UNet
 
-ARCHITECTURES: dict[str, type[Denoiser]] = {cls.architecture: cls for cls in (DnCNN, RCNN, UNet, DenseNet)}
+ARCHITECTURES: dict[str, type[Denoiser]] = {cls.architecture: cls for cls in (DnCNN, RCNN, UNet, DenseNet, Pyramid)}
 """Blind networks, which find out the noise level themselves."""
 
-TOLD: dict[str, type[Denoiser]] = {cls.architecture: cls for cls in (NCSNv2Denoiser,)}
-"""Networks that are told the noise level."""
+TOLD: dict[str, type[Denoiser]] = {cls.architecture: cls for cls in (NCSNv2Denoiser, TimedPyramid)}
+"""Networks that are told the noise level, or the time."""
 
 _METADATA_KEY = "denoiser_priors"
 
