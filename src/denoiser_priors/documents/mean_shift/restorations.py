@@ -33,7 +33,7 @@ def restorations(config: Config, arrays: Path, table: Path, *, part: int) -> lis
     """
     chosen = plan.part(config, part)
     network = None if chosen.prior is None else runs.load_network(config, chosen.prior)
-    said = runs.about(config, chosen)
+    said = runs.about(config, chosen) | _changes(config, chosen)
     rows, kept, seen = [], {}, []
     for row, images in _TASKS[chosen.task](config, chosen, network):
         rows.append({**said, **row, "processor": runs.machine(None if network is None else network.device)})
@@ -42,7 +42,7 @@ def restorations(config: Config, arrays: Path, table: Path, *, part: int) -> lis
             seen.append(name)
         if (place := seen.index(name)) < runs.KEPT:
             kept |= {f"{key}_{place}": value for key, value in images.items()}
-    said |= {"images": [row["image"] for row in rows], "rows": rows}
+    said["images"] = list(dict.fromkeys(row["image"] for row in rows))
     runs.save(arrays, said, kept)
     write_csv(pd.DataFrame(rows).reindex(columns=list(runs.COLUMNS)), table)
     found = [plan.kernel_dataset(chosen), *plan.datasets(chosen)]
@@ -68,22 +68,17 @@ def deblurring(config: Config, part: plan.Part, network: runs.Network | None) ->
                 yield {**first, **row}, {**images, name: x}
             continue
         known = part.method == "nb"
-        changes = _changes(config, part)
         restored = deblur(
             degraded[None],
             network.denoiser,
             kernel=kernel.values,
             sigma=float(part.setting) if known else None,
             keys=[key_of(part.settings, picture, kernel)],
-            **network.options(config, **changes),
+            **network.options(config, **_changes(config, part)),
         )
         x = restored.inner[0]
-        row = {
-            "method": "nb" if known else "na",
-            **_of_run(restored, network),
-            **runs.measured(x, reference),
-            **changes,
-        }
+        row = {"method": "nb" if known else "na", **_of_run(restored), **runs.measured(x, reference)}
+        row["sigma_found"] = runs.noise_found(restored, network.prior.sigma)
         yield {**first, **row}, {**images, "restored": x}
 
 
@@ -114,8 +109,7 @@ def super_resolution(config: Config, part: plan.Part, network: runs.Network) -> 
             **network.options(config),
         )
         x = restored.images[0]
-        row = {"method": "sr", **_of_run(restored, network), **runs.measured(x, picture.clean, border)}
-        row["sigma_found"] = float("nan")
+        row = {"method": "sr", **_of_run(restored), **runs.measured(x, picture.clean, border)}
         yield {**first, **row}, {**images, "restored": x}
 
 
@@ -147,8 +141,7 @@ def demosaicing(config: Config, part: plan.Part, network: runs.Network) -> Itera
             keys=[key_of(settings, picture)],
             **network.options(config),
         )
-        row = {"method": "dm", **_of_run(restored, network), **runs.measured(restored.images[0], clean)}
-        row["sigma_found"] = float("nan")
+        row = {"method": "dm", **_of_run(restored), **runs.measured(restored.images[0], clean)}
         yield {**first, **row}, {**images, "restored": restored.images[0]}
 
 
@@ -199,12 +192,8 @@ def _changes(config: Config, part: plan.Part) -> dict[str, Any]:
     return {key: getattr(own, key) for key in ("variant", "step") if getattr(own, key) is not None}
 
 
-def _of_run(restored: Any, network: runs.Network) -> dict[str, Any]:
-    return {
-        "seconds": restored.seconds,
-        "iterations": len(restored.misfit),
-        "sigma_found": runs.noise_found(restored, network.prior.sigma),
-    }
+def _of_run(restored: Any) -> dict[str, Any]:
+    return {"seconds": restored.seconds, "iterations": len(restored.misfit)}
 
 
 _TASKS: dict[str, Callable[..., Iterable[Found]]] = {

@@ -54,12 +54,15 @@ COLUMNS = (
     "processor",
     "preset",
 )
-"""One row per restored image. `setting`: noise level, factor or number of the pair, as in file names; `side` of the
-crop, empty for whole images; `sigma` of the noise in the input, [0, 255] scale; `method` nb, na, ke, sr, dm or a
-classical one; `border` that is left out of `psnr`, pixels, rows x columns; `input_psnr` of the degraded image (of its
-interpolation where it is smaller, or has one colour per pixel); `sigma_found`, what the noise-adaptive weight says of the
-noise at the end; of blind deblurring, `error_ratio` of squared errors with estimated and with known kernel, `psnr_known`
-with the latter, `kernel_similarity` largest normalised correlation over shifts."""
+"""One row per restored image.
+
+`setting`: noise level, factor or number of the pair, as in file names; `side` of the crop, empty for whole images;
+`sigma` of the noise in the input, [0, 255] scale; `method` nb, na, ke, sr, dm or a classical one; `border` that is left
+out of `psnr`, pixels, rows x columns; `input_psnr` of the degraded image (of its interpolation where it is smaller, or
+has one colour per pixel); `sigma_found`, what the noise-adaptive weight says of the noise at the end. Of blind
+deblurring: `error_ratio` of squared errors with estimated and with known kernel, `psnr_known` with the latter,
+`kernel_similarity`, the largest normalised correlation over shifts.
+"""
 
 PROTOCOL = "mean_shift"
 
