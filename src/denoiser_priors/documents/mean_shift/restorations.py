@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -15,6 +17,8 @@ from denoiser_priors.tables import write_csv
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+logger = logging.getLogger(__name__)
 
 Found = tuple[dict[str, Any], dict[str, Any]]
 """What is measured of a restored image, and its arrays, for figures."""
@@ -115,11 +119,12 @@ def super_resolution(config: Config, part: plan.Part, network: runs.Network) -> 
 
 def demosaicing(config: Config, part: plan.Part, network: runs.Network) -> Iterator[Found]:
     """One colour per pixel, perhaps with noise; the others by interpolation, and with the prior in two passes."""
-    from denoiser_priors.restoration.classical_baselines import DEMOSAICING, demosaic_classical
+    from denoiser_priors.restoration.classical_baselines import demosaic_classical
     from denoiser_priors.restoration.degradations import Mosaic, add_noise
     from denoiser_priors.restoration.mean_shift import demosaic
 
     settings = part.settings
+    methods = interpolations()
     for picture in runs.pictures(config, settings):
         clean = linear(picture.clean) if settings.linear else picture.clean
         mosaic = Mosaic(tuple(clean.shape), settings.pattern).measure(clean[None])
@@ -127,7 +132,7 @@ def demosaicing(config: Config, part: plan.Part, network: runs.Network) -> Itera
         mosaic = add_noise(mosaic, settings.noise, seed=config.seed, **key) if settings.noise else mosaic
         first = {"image": picture.name, "sigma": settings.noise} | runs.sizes(clean, (0, 0))
         images = {"clean": clean, "degraded": mosaic[0]}
-        for method in DEMOSAICING:
+        for method in methods:
             began = time.perf_counter()
             x = demosaic_classical(mosaic, settings.pattern, method=method)[0]
             row = {"method": method, "seconds": time.perf_counter() - began, **runs.measured(x, clean)}
@@ -138,6 +143,7 @@ def demosaicing(config: Config, part: plan.Part, network: runs.Network) -> Itera
             network.denoiser,
             pattern=settings.pattern,
             sigma=settings.sigma,
+            initial="malvar" if "malvar" in methods else "bilinear",
             keys=[key_of(settings, picture)],
             **network.options(config),
         )
@@ -166,6 +172,16 @@ def classical() -> dict[str, Callable[[Tensor, Any, float], Tensor]]:
         "richardson-lucy": classical_baselines.richardson_lucy,
         "tv": classical_baselines.total_variation_deblur,
     }
+
+
+def interpolations() -> tuple[str, ...]:
+    """Methods of demosaicing that there are packages for, bilinear first."""
+    from denoiser_priors.restoration.classical_baselines import DEMOSAICING
+
+    if importlib.util.find_spec("colour_demosaicing") is None:
+        logger.warning("Malvar's and Menon's demosaicing are left out: pip install 'denoiser-priors[demosaic]'")
+        return DEMOSAICING[:1]
+    return DEMOSAICING
 
 
 def linear(image: Tensor) -> Tensor:
