@@ -137,7 +137,7 @@ class Visualisation(Model):
 
     side: Side = Field(64, description="of the drawing, pixels")
     iterations: Count = Field(150, description="steps of the deformation")
-    reach: Annotated[float, Field(gt=0)] = Field(2.5, description="by how many pixels it may be bent, root mean square")
+    reach: Annotated[float, Field(gt=0)] = Field(1.5, description="by how many pixels it may be bent, root mean square")
     patches: Annotated[int, Field(ge=100)] = Field(4000, description="patches that the Gaussian mixture is fitted to")
     components: Annotated[int, Field(ge=2)] = Field(10, description="of the Gaussian mixture")
 

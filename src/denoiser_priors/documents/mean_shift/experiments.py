@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from denoiser_priors.documents.mean_shift import restorations
+from denoiser_priors.documents.mean_shift import restorations, tables, visualisation
 
 EXPERIMENTS: dict[str, Callable[..., list[Path]]] = {
     **restorations.EXPERIMENTS,
+    **visualisation.EXPERIMENTS,
+    **tables.EXPERIMENTS,
 }
