@@ -15,6 +15,8 @@ include: "workflow/rules/stochastic_denoising_common.smk"
 include: "workflow/rules/stochastic_denoising.smk"
 include: "workflow/rules/mean_shift_common.smk"
 include: "workflow/rules/mean_shift.smk"
+include: "workflow/rules/history_common.smk"
+include: "workflow/rules/history.smk"
 include: "workflow/rules/report.smk"
 
 
@@ -24,4 +26,5 @@ rule all:
         rules.implicit_prior.input,
         rules.stochastic_denoising.input,
         rules.mean_shift.input,
+        rules.history.input,
         rules.score.output,

@@ -14,6 +14,7 @@ from snakemake.exceptions import WorkflowError
 from denoiser_priors.config import load_config
 from denoiser_priors.documents import registry
 from denoiser_priors.documents.bias_free import plan
+from denoiser_priors.documents.history import plan as history_plan
 from denoiser_priors.documents.implicit_prior import plan as prior_plan
 from denoiser_priors.documents.inventory import inventory
 from denoiser_priors.documents.mean_shift import plan as mean_shift_plan

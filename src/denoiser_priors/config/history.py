@@ -196,7 +196,9 @@ class History(Model):
     slopes: Slopes = Field(Slopes(), description="PSNR slopes on C-alpha images")
     disks: Disks = Field(Disks(), description="disks, a manifold of five dimensions")
     bases: Bases = Field(Bases(), description="eigenvectors and shrinkage of the Jacobian")
-    shuffled: Shuffled = Field(Shuffled(), description="a network on shuffled pixels; its twin gives the basis of faces")
+    shuffled: Shuffled = Field(
+        Shuffled(), description="a network on shuffled pixels; its twin gives the basis of faces"
+    )
     indi: Indi = Field(Indi(), description="inversion by direct iteration")
     point_geometry: PointGeometry = Field(PointGeometry(), description="surfaces as images of their points")
     timeline: Timeline = Field(Timeline(), description="table_timeline")
@@ -205,7 +207,9 @@ class History(Model):
     def _names(self) -> History:
         for name in self.generalization.families:
             if not name.replace("-", "").replace("_", "").isalnum():
-                raise ValueError(f"generalization.families: {name!r} becomes part of file names; use letters, digits, -")
+                raise ValueError(
+                    f"generalization.families: {name!r} becomes part of file names; use letters, digits, -"
+                )
         return self
 
     def datasets(self) -> dict[str, str]:
