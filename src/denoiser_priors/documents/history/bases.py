@@ -11,13 +11,12 @@ import pandas as pd
 
 from denoiser_priors.config import Config
 from denoiser_priors.documents.history import arrays, curves, networks, plan, subjects
+from denoiser_priors.documents.history.columns import SLOPE_CURVES
 from denoiser_priors.errors import ConfigError
 from denoiser_priors.tables import write_csv
 
 if TYPE_CHECKING:
     from torch import nn
-
-SLOPES = ("alpha", "network", "split", *curves.COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -135,9 +134,9 @@ def contained(space: np.ndarray, basis: np.ndarray) -> float:
 
 
 def slopes(config: Config, out: Path, *, part: int) -> list[Path]:
-    """PSNR of the network of one regularity over noise levels (figure_slopes): a table of SLOPES. Returns the inputs.
+    """PSNR of the network of one regularity over noise levels (figure_slopes): a table of SLOPE_CURVES.
 
-    Errors as `bases`.
+    Returns the inputs. Errors as `bases`.
     """
     alpha = plan.alpha(config, part)
     name = f"c-alpha-{alpha:g}"
@@ -147,7 +146,7 @@ def slopes(config: Config, out: Path, *, part: int) -> list[Path]:
         clean = subjects.stack(images[: settings.test_images])
         curve = curves.curve(network, clean, settings.sigma, seed=config.seed, label=f"{name}-{split}")
         rows += [{"alpha": alpha, "network": name, "split": split, **row} for row in curve]
-    write_csv(pd.DataFrame(rows)[list(SLOPES)], out)
+    write_csv(pd.DataFrame(rows)[list(SLOPE_CURVES)], out)
     return [plan.weights(config, name)]
 
 

@@ -2,4 +2,17 @@
 
 from __future__ import annotations
 
-FIGURES: dict = {}
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from denoiser_priors.documents.history import figures_exact, figures_networks, figures_shapes
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FIGURES: dict[str, Callable[[Path], Figure]] = {
+    **figures_exact.FIGURES,
+    **figures_networks.FIGURES,
+    **figures_shapes.FIGURES,
+}

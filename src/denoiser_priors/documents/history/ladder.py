@@ -11,6 +11,7 @@ import pandas as pd
 
 from denoiser_priors.config import Config
 from denoiser_priors.documents.history import arrays, curves, networks, plan, subjects
+from denoiser_priors.documents.history.columns import CURVES
 from denoiser_priors.errors import SamplingError
 from denoiser_priors.tables import write_csv
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 logger = logging.getLogger(__name__)
-
-CURVES = ("family", "dataset", "size", "network", "half", "split", *curves.COLUMNS)
 
 SHOWN = 8
 """Samples whose images are kept."""

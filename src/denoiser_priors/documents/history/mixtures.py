@@ -1,4 +1,4 @@
-"""Priors whose densities are known: generalized Gaussians of wavelet coefficients, mixtures of Gaussians and of points."""
+"""Priors whose densities are known: generalized Gaussians, and mixtures of Gaussians and of points."""
 
 from __future__ import annotations
 

@@ -9,9 +9,8 @@ import pandas as pd
 
 from denoiser_priors.config import Config
 from denoiser_priors.documents.history import arrays, networks, plan, subjects
+from denoiser_priors.documents.history.columns import INDI
 from denoiser_priors.tables import write_csv
-
-COLUMNS = ("dataset", "image", "height", "width", "steps", "psnr", "ssim", "lpips", "protocol")
 
 _PROTOCOL = "bias_free"
 
@@ -20,7 +19,7 @@ def indi(config: Config, out: Path, table: Path) -> list[Path]:
     """Test images degraded, and restored in one step and in more and more (figure_indi).
 
     Writes, of the first `shown` images, clean and degraded (n, C, H, W), restored (K, n, C, H, W), steps (K,), and
-    `about`; and a table of COLUMNS, a row per image and number of steps, 0 being the degraded image itself. Returns
+    `about`; and a table of INDI, a row per image and number of steps, 0 being the degraded image itself. Returns
     the inputs.
 
     Raises:
@@ -65,7 +64,7 @@ def indi(config: Config, out: Path, table: Path) -> list[Path]:
     }
     clean, blurred, restored = (torch.stack(each) for each in zip(*kept, strict=True))
     arrays.save(out, said, clean=clean, degraded=blurred, restored=restored.transpose(0, 1), steps=np.array(steps))
-    write_csv(pd.DataFrame(rows, columns=list(COLUMNS)), table)
+    write_csv(pd.DataFrame(rows, columns=list(INDI)), table)
     return [plan.weights(config, "indi"), Path(config.paths.data) / "lpips-alexnet" / "manifest.json"]
 
 

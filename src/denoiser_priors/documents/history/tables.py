@@ -10,28 +10,12 @@ import pandas as pd
 
 from denoiser_priors.classical import METHODS
 from denoiser_priors.config import Config
-from denoiser_priors.documents.history import arrays, bases, curves, ladder, plan, reference
+from denoiser_priors.documents.history import arrays, curves, plan, reference
 from denoiser_priors.documents.history import timeline as runs
+from denoiser_priors.documents.history.columns import CURVES, GENERALIZATION, SLOPE_CURVES, SLOPES, TEXT, TIMELINE
 from denoiser_priors.documents.history.methods import BF_DNCNN, DNCNN, NETWORK_YEARS
 from denoiser_priors.files import write_text
 from denoiser_priors.tables import markdown, read_csv, summarise, write_csv
-
-TEXT = ("denoiser", "dataset", "image", "noise", "protocol", "precision", "processor", "family", "network", "half")
-"""Columns that stay text even where they look like numbers."""
-
-TIMELINE = (
-    "method", "year", "denoiser", "dataset", "sigma", "images", "input_psnr", "psnr", "psnr_se", "ssim", "lpips",
-    "seconds", "gain_worst", "published", "difference", "precision", "protocol", "processor", "source",
-)  # fmt: skip
-"""sigma on the [0, 255] scale; gain_worst: of all images, the smallest gain over the noisy one in dB."""
-
-GENERALIZATION = (
-    "family", "dataset", "size", "samples", "between", "between_se", "own", "own_se", "other", "difference",
-    "train_psnr_slope", "test_psnr_slope", "gap", "test_psnr_low", "sigma_low", "images_test",
-)  # fmt: skip
-"""Means of cosine similarities, see `ladder.generalization`; difference = between - own; PSNR in dB."""
-
-SLOPES = ("alpha", "network", "slope", "slope_train", "theory", "stated", "low", "high", "images")
 
 
 def table_timeline(config: Config, out: Path, page: Path) -> list[Path]:
@@ -126,7 +110,7 @@ def table_generalization(config: Config, out: Path, page: Path) -> list[Path]:
         path = root / "generalization" / f"{rung.name}.npz"
         paths += [path, path.with_suffix(".csv")]
         stored = arrays.load(root.parent, f"generalization/{rung.name}.npz", list(_SIMILARITIES))
-        curve = read_csv(path.with_suffix(".csv"), ladder.CURVES, text=TEXT)
+        curve = read_csv(path.with_suffix(".csv"), CURVES, text=TEXT)
         found.append(generalization(stored, curve))
     table = pd.DataFrame(found)[list(GENERALIZATION)]
     write_csv(table, out)
@@ -184,7 +168,7 @@ def table_slopes(config: Config, out: Path, page: Path) -> list[Path]:
     """
     low, high = config.history.slopes.fit
     paths = [plan.folder(config) / "slopes" / f"{alpha:g}.csv" for alpha in plan.alphas(config)]
-    rows = pd.concat([read_csv(path, bases.SLOPES, text=TEXT) for path in paths], ignore_index=True)
+    rows = pd.concat([read_csv(path, SLOPE_CURVES, text=TEXT) for path in paths], ignore_index=True)
     table = slopes(rows, low, high)
     write_csv(table, out)
     text = [
@@ -201,7 +185,7 @@ def table_slopes(config: Config, out: Path, page: Path) -> list[Path]:
 
 
 def slopes(rows: pd.DataFrame, low: float, high: float) -> pd.DataFrame:
-    """A row of SLOPES per alpha, from curves with the columns of `bases.SLOPES`."""
+    """A row of SLOPES per alpha, from curves with the columns of `SLOPE_CURVES`."""
     found = []
     for alpha, part in rows.groupby("alpha", sort=False):
         of = {split: curves.slope(part[part["split"] == split], low, high) for split in ("train", "test")}
