@@ -49,8 +49,8 @@ def figure_01(results: Path) -> Figure:
     about = stored.about
     drawn.say(
         "deformed so that each prior finds the picture more probable",
-        f"mean shift: {about['denoiser']} (recipe {about['recipe']}), $\\sigma_1$ = {about['prior_sigma']:g} · mixture: "
-        f"{about['components']} components, {about['patches']} patches · preset {about['preset']}",
+        f"mean shift: {about['denoiser']} (recipe {about['recipe']}), $\\sigma_1$ = {about['prior_sigma']:g} · "
+        f"mixture: {about['components']} components, {about['patches']} patches · preset {about['preset']}",
     )
     return drawn.figure
 
@@ -95,7 +95,7 @@ def figure_02(results: Path) -> Figure:
 
 
 def figure_03(results: Path) -> Figure:
-    """Above, restored images of three pairs; below, all kernels, true and estimated, and the cumulative error ratios."""
+    """Above, restored images of three pairs; below, true and estimated kernels, and the cumulative error ratios."""
     measured = table(results, "table_blind", "error_ratio", "image", "kernel")
     stored = _blind_parts(results, measured)
     most = min(len(stored), 8)
@@ -211,7 +211,7 @@ FIGURES: dict[str, Callable[[Path], Figure]] = {
 
 
 def _middle(image: np.ndarray, side: tuple[int, int], multiple: int = 1) -> np.ndarray:
-    """The middle of an image (C, H, W); the cut begins at a multiple of `multiple`, so that a mosaic keeps its order."""
+    """The middle of an image (C, H, W), from a multiple of `multiple` on, so that a mosaic keeps its order."""
     top, left = ((size - want) // 2 // multiple * multiple for size, want in zip(image.shape[-2:], side, strict=True))
     return image[:, top : top + side[0], left : left + side[1]]
 
