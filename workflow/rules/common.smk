@@ -177,6 +177,9 @@ POSTERIOR_LACKS = posterior_plan.lacking(CONFIG)
 # Results of mean_shift that no set is configured for, or that have no prior.
 MEAN_SHIFT_LACKS = mean_shift_plan.lacking(CONFIG)
 
+# Results of history that show a learned denoiser, where there is none.
+HISTORY_LACKS = history_plan.lacking(CONFIG)
+
 # What the claims are decided from.
 CLAIMS_READ = sorted(
     {
@@ -184,6 +187,6 @@ CLAIMS_READ = sorted(
         for document in registry.documents()
         for claim in registry.read(document, "claims.yaml")
         for file in claim["reads"]
-        if file not in (*WITHOUT.values(), *PRIOR_LACKS, *POSTERIOR_LACKS, *MEAN_SHIFT_LACKS)
+        if file not in (*WITHOUT.values(), *PRIOR_LACKS, *POSTERIOR_LACKS, *MEAN_SHIFT_LACKS, *HISTORY_LACKS)
     }
 )

@@ -7,7 +7,6 @@ HISTORY_RUNGS = {rung.name: rung for rung in history_plan.rungs(CONFIG)}
 HISTORY_ALPHAS = {f"{alpha:g}": number for number, alpha in enumerate(history_plan.alphas(CONFIG))}
 HISTORY_BASES = history_plan.shown_in_bases(CONFIG)
 HISTORY_RUNS = {f"{run.dataset}-{run.name}": run for run in history_plan.runs(CONFIG)}
-HISTORY_LACKS = history_plan.lacking(CONFIG)
 HISTORY_DEEP = available(lambda config: (history_plan.deep(config),))
 
 HISTORY_FILES = {

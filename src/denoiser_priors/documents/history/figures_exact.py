@@ -83,7 +83,7 @@ def figure_regularizers(results: Path) -> Figure:
     about = stored.about
     drawn.say(
         f"{_where(stored)} · {style.SIGMA} = {about['sigma']:g} of 255",
-        f"least of $|x - y|^2 + R(x)$ under each penalty $R$ · deep: denoiser {about['denoiser']} (recipe {about['recipe']})",
+        f"least of $|x - y|^2 + R(x)$ for each penalty $R$; deep: {about['denoiser']} (recipe {about['recipe']})",
     )
     return drawn.figure
 

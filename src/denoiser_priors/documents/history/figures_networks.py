@@ -215,11 +215,9 @@ def _similarity(axes: Axes, table: pd.DataFrame, families: Sequence[str]) -> Non
 def _about_generalization(stored: Stored, table: pd.DataFrame, family: str) -> str:
     about = stored.about
     kinds = ", ".join(f"{name} ({part['dataset'].iloc[0]})" for name, part in table.groupby("family", sort=False))
-    text = f"{kinds}; samples and curves of {family} · sampler: beta {about['beta']:g}, {about['samples']} samples of each "
-    return (
-        f"{text}network · preset {about['preset']}\nhistograms: blue, between the two networks' samples; orange, of a \
-sample to the nearest image of its network's training half"
-    )
+    sampler = f"beta {about['beta']:g}, {about['samples']} samples of each network · preset {about['preset']}"
+    colours = "blue: between the two networks' samples; orange: of a sample to the nearest image of its network's half"
+    return f"{kinds}; samples and curves of {family} · {sampler}\nhistograms, {colours}"
 
 
 def _vector(axes: Axes, vector: np.ndarray) -> None:

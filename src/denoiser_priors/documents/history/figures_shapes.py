@@ -86,7 +86,7 @@ def figure_point_geometry(results: Path) -> Figure:
     right.set(xlabel="input PSNR, dB", ylabel="output PSNR, dB", title="test surfaces")
     right.legend(frameon=False, title="points")
     about = stored.about
-    text = f"{about['images']:,} training surfaces of {about['side']} x {about['side']} points; beside each shape its image"
+    text = f"{about['images']:,} training surfaces, {about['side']} x {about['side']} points; beside each its image"
     figure.suptitle(f"{text} · beta {about['beta']:g} · preset {about['preset']}", fontsize=7, color=style.NEUTRAL)
     return figure
 

@@ -118,10 +118,10 @@ def table_generalization(config: Config, out: Path, page: Path) -> list[Path]:
         "# Memorisation to generalisation",
         "",
         f"Preset {config.preset}. Two networks on disjoint halves of `size` images each; means over both networks' "
-        f"samples of cosine similarities of images without their mean: `between` the two networks' samples from the same "
-        "start, of a sample to the nearest image of its `own` training half and of the `other` half. Slopes are of output "
-        "against input PSNR; `gap`: training PSNR minus test PSNR, averaged over noise levels; `test_psnr_low`: at "
-        "`sigma_low`, [0, 1] scale.",
+        f"samples of cosine similarities of images without their mean: `between` the two networks' samples from the "
+        "same start, of a sample to the nearest image of its `own` training half and of the `other` half. Slopes are "
+        "of output against input PSNR; `gap`: training PSNR minus test PSNR, averaged over noise levels; "
+        "`test_psnr_low`: at `sigma_low`, [0, 1] scale.",
         "",
         markdown(table, decimals={"gap": 2, "sigma_low": 3, **dict.fromkeys(("between", "own", "other"), 3)}),
     ]
@@ -174,11 +174,11 @@ def table_slopes(config: Config, out: Path, page: Path) -> list[Path]:
     text = [
         "# PSNR slopes on C-alpha images",
         "",
-        f"Preset {config.preset}. Slope of output against input PSNR between sigma {low:g} and {high:g} ([0, 1] scale), "
-        "on test images (`slope`) and on training images; `theory`: alpha / (alpha + 1); `stated`: measured in the "
-        "paper with 100,000 images of 80 x 80.",
+        f"Preset {config.preset}. Slope of output against input PSNR between sigma {low:g} and {high:g} ([0, 1] "
+        "scale), on test images (`slope`) and on training images; `theory`: alpha / (alpha + 1); `stated`: measured in "
+        "the paper with 100,000 images of 80 x 80.",
         "",
-        markdown(table, decimals={name: 3 for name in ("slope", "slope_train", "theory")}),
+        markdown(table, decimals=dict.fromkeys(("slope", "slope_train", "theory"), 3)),
     ]
     write_text(page, "\n".join(text))
     return paths

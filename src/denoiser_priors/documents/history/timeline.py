@@ -76,9 +76,9 @@ def timeline(config: Config, out: Path, *, part: int) -> list[Path]:
             lpips=lpips,
         )
         means = {sigma: sum(each) / len(each) for sigma, each in timed.seconds.items()}
-        sizes = {image.name: image.pixels.shape[:2] for image in images}
         table["seconds"] = table["sigma"].map(means)
-        table["height"], table["width"] = (table["image"].map(lambda key, i=i: sizes[key][i]) for i in (0, 1))
+        for i, side in enumerate(("height", "width")):
+            table[side] = table["image"].map({image.name: image.pixels.shape[i] for image in images})
         tables.append(table.assign(precision=precision, processor=processor()))
     result = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(COLUMNS))
     write_csv(result[list(COLUMNS)], out)
