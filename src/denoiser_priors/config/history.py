@@ -160,7 +160,8 @@ class Pictures(Model):
 
     dataset: str = Field("embedded", description="test images, and training ones for the histograms")
     image: Index = Field(0, description="index of the image in the test set")
-    source: Index = Field(2, description="poisson_editing: index of the image that is cloned into the first")
+    target: Index = Field(4, description="poisson_editing: index of the image that is cloned into")
+    source: Index = Field(1, description="poisson_editing: index of the image that is cloned")
     side: Annotated[int, Field(ge=32)] | None = Field(128, description="middle that is used, pixels; null: all of it")
     sigma: Sigma = Field(25, description="noise level of diffusion and regularizers")
     times: tuple[Annotated[float, Field(ge=0)], ...] = Field(

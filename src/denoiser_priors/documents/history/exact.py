@@ -149,7 +149,7 @@ def poisson_editing(config: Config, out: Path) -> list[Path]:
     from denoiser_priors.classical.poisson import clone, copy_paste
 
     settings = config.history.pictures
-    target_name, target = picture(config)
+    target_name, target = picture(config, settings.target)
     source_name, source = picture(config, settings.source)
     height, width = (min(a, b) for a, b in zip(target.shape, source.shape, strict=True))
     target, source = target[:height, :width], source[:height, :width]

@@ -49,7 +49,7 @@ def figure_diffusion(results: Path) -> Figure:
     stored = load(results, "diffusion.npz", ("clean", "noisy", "heat", "perona_malik"))
     names = {"clean": "original", "noisy": "noisy", "heat": "heat equation", "perona_malik": "Perona-Malik"}
     psnr = stored.about["psnr"]
-    drawn = sheet(2, [4], stored["clean"].shape, left=0.35, head=0.2, under=[_LINE, 0.0], lines=2)
+    drawn = sheet(2, [4], stored["clean"].shape, left=0.35, head=0.2, under=_LINE, lines=2)
     drawn.name_columns(list(names.values()))
     drawn.name_rows(["image", "removed"])
     for column, key in zip(drawn.panels.T, names, strict=True):
@@ -59,8 +59,9 @@ def figure_diffusion(results: Path) -> Figure:
             write_under(column[0], f"{quality:.1f} dB")
         if key in ("heat", "perona_malik"):
             show(column[1], 0.5 + 2 * (stored["noisy"] - stored[key])[None])
-        else:
-            column[1].set_visible(key == "clean")
+        elif key == "noisy":
+            show(column[1], 0.5 + 2 * (stored["noisy"] - stored["clean"])[None])
+            write_under(column[1], "the noise")
     drawn.panels[1, 0].patch.set_visible(False)
     parameters = stored.about["parameters"]
     told = [f"{METHODS[m].title}: " + ", ".join(f"{k} {v:.3g}" for k, v in p.items()) for m, p in parameters.items()]
@@ -94,20 +95,20 @@ def figure_thresholding(results: Path) -> Figure:
     estimates = ("soft", "hard", "wiener", "bayes", "laplace")
     stored = load(results, "thresholding.npz", (*names, *estimates))
     about = stored.about
-    figure = style.figure(style.PAGE_WIDTH, 2.9)
+    figure = style.figure(style.PAGE_WIDTH, 3.0)
     left, right, far = figure.subplots(1, 3)
     filled = stored["density"] > 0
     left.stairs(np.where(filled, stored["density"], np.nan), stored["edges"], color="black", label="photographs")
     left.plot(stored["centres"], stored["gaussian"], color=style.BIASED, label="Gaussian")
     exponent = about["exponent"]
     left.plot(stored["centres"], stored["generalized"], color=style.BIAS_FREE, label=f"exponent {exponent:.2f}")
-    left.set(yscale="log", ylim=(stored["density"][filled].min() / 2, stored["density"].max() * 3))
+    left.set(yscale="log", ylim=(stored["density"][filled].min() / 2, stored["density"].max() * 20))
     left.set(xlabel="wavelet coefficient, standard deviations", ylabel="density", title="heavy-tailed marginal")
-    left.legend(frameon=False, loc="upper right", fontsize=6.5, handlelength=1.2)
+    left.legend(frameon=False, loc="upper center", fontsize=6.5, handlelength=1.2, ncols=2)
     y = stored["y"]
     for axes in (right, far):
         axes.plot(y, y, color=style.NEUTRAL, linewidth=0.7, linestyle=":")
-        axes.set(xlabel="noisy coefficient", xlim=(y[0], y[-1]), ylim=(y[0], y[-1]), aspect="equal")
+        axes.set(xlabel="noisy coefficient", xlim=(y[0], y[-1]), ylim=(y[0], y[-1]))
     right.plot(y, stored["soft"], color=_GREEN, label="soft")
     right.plot(y, stored["hard"], color=_PURPLE, label="hard")
     right.plot(y, stored["wiener"], color=style.BIASED, label="Wiener")
@@ -120,7 +121,7 @@ def figure_thresholding(results: Path) -> Figure:
         axes.legend(frameon=False, loc="upper left", fontsize=6.5, handlelength=1.2)
     text = f"training photographs of {about['dataset']}, finest diagonal band, {about['coefficients']:,} coefficients, "
     text += (
-        f"kurtosis {about['kurtosis']:.1f} (Gaussian: 3) · noise {about['noise']:g} of the signal's standard deviation"
+        f"kurtosis {about['kurtosis']:.1f} (Gaussian: 3)\nnoise {about['noise']:g} of the signal's standard deviation"
     )
     figure.suptitle(f"{text} · preset {about['preset']}", fontsize=7, color=style.NEUTRAL)
     return figure

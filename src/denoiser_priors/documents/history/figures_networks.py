@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 BETWEEN, OWN = style.BIAS_FREE, style.BIASED
 """Blue and orange, as in the paper's Figure 2."""
 
-_SHOWN = 5
+_SHOWN = 4
 
 
 def figure_generalization(results: Path) -> Figure:
@@ -38,8 +38,8 @@ def figure_generalization(results: Path) -> Figure:
     keys = ("samples_a", "samples_b", "nearest_a", "nearest_b", "between", "own_a", "own_b")
     stored = {size: load(results, f"generalization/{first}-{size}.npz", keys) for size in sizes}
     count = min(_SHOWN, len(stored[sizes[0]]["samples_a"]))
-    figure = style.figure(style.PAGE_WIDTH, 4.1 + 0.42 * 0)
-    above, middle, below = figure.subfigures(3, 1, height_ratios=(1.5, 1.0, 1.35))
+    figure = style.figure(style.PAGE_WIDTH, 4.8)
+    above, middle, below = figure.subfigures(3, 1, height_ratios=(1.5, 0.9, 1.6))
     _samples(above, stored, count)
     histograms = middle.subplots(1, len(sizes), sharex=True, squeeze=False)[0]
     for axes, size in zip(histograms, sizes, strict=True):
@@ -122,21 +122,19 @@ def figure_shuffled(results: Path) -> Figure:
     stored = load(results, "shuffled.npz", (*keys, "raw", "clean", "noisy", "indices", "sigma", "input"))
     figure = style.figure(style.PAGE_WIDTH, 4.4)
     above, below = figure.subfigures(2, 1, height_ratios=(1.2, 1))
-    columns = 4 + len(stored["indices"])
-    grid = above.subplots(3, columns, squeeze=False)
+    images, basis = above.subfigures(1, 2, width_ratios=(2.2, 0.85 * len(stored["indices"]) + 0.5))
     shown = [("clean", stored["clean"]), ("noisy", stored["noisy"])]
-    shown += [(f"denoised,\n{kind}", stored[f"denoised_{kind}"]) for kind in kinds]
-    for axes, (title, image) in zip(grid[0], shown, strict=False):
+    shown += [(f"denoised, {kind}", stored[f"denoised_{kind}"]) for kind in kinds]
+    for axes, (title, image) in zip(images.subplots(2, 2).flat, shown, strict=True):
         show(axes, image)
-        axes.set_title(title, fontsize=6.5, pad=3)
-    for axes in grid[1:, :4].flat:
-        axes.set_visible(False)
+        axes.set_title(title, fontsize=7, pad=3)
+    grid = basis.subplots(3, len(stored["indices"]), squeeze=False)
     rows = (("plain", "vectors_plain"), ("shuffled,\nas seen", "raw"), ("shuffled,\nin order", "vectors_shuffled"))
-    for row, (name, key) in zip(grid[:, 4:], rows, strict=True):
+    for row, (name, key) in zip(grid, rows, strict=True):
         for axes, vector in zip(row, stored[key][:, 0], strict=True):
             _vector(axes, vector)
         row[0].set_ylabel(name, fontsize=6.5)
-    for axes, index in zip(grid[0, 4:], stored["indices"], strict=True):
+    for axes, index in zip(grid[0], stored["indices"], strict=True):
         axes.set_title(f"$e_{{{index + 1}}}$", fontsize=7, pad=3)
     left, right = below.subplots(1, 2)
     for kind, colour in zip(kinds, (style.BIAS_FREE, style.BIASED), strict=True):
