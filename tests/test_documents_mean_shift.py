@@ -38,7 +38,7 @@ SETTINGS = {
     "blind": {"photographs": {"dataset": "mine", "channels": 1, "pairs": 2, "kernel_side": 5, "iterations": 8}},
     "super_resolution": {"photographs": {"dataset": "mine", "side": 33, "images": 2, "factors": [2, 4]}},
     "demosaicing": {"photographs": {"dataset": "mine", "images": 2, "side": 16}},
-    "figure_01": {"side": 32, "iterations": 4, "patches": 200, "components": 3},
+    "figure_01": {"dataset": "mine", "side": 32, "iterations": 4, "patches": 200, "components": 3},
 }
 
 
@@ -428,9 +428,6 @@ def test_the_drawing_has_dark_strokes_on_light_ground():
 
 
 def test_figure_1_is_made_from_its_settings(config, tmp_path):
-    from denoiser_priors.data.download import fetch
-
-    fetch("embedded", tmp_path / "data", progress=False)
     out = tmp_path / "figure_01.npz"
     inputs = visualisation.figure_01(config, out)
     with np.load(out) as stored:

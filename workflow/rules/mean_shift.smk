@@ -47,7 +47,7 @@ rule compute_mean_shift_restorations:
 rule compute_mean_shift_figure_01:
     input:
         weights=weights_of(VISUALISED),
-        images=images_of("embedded"),
+        images=own_images(CONFIG.mean_shift.figure_01.dataset),
     output:
         result=f"{MEAN_SHIFT}/figure_01.npz",
     log:

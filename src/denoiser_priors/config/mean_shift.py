@@ -18,7 +18,7 @@ BIAS_FREE = "bias-free"
 """In place of the name of a denoiser."""
 
 Count = Annotated[int, Field(ge=1)]
-Side = Annotated[int, Field(ge=32)]
+Side = Annotated[int, Field(ge=16)]
 Level = Annotated[float, Field(gt=0, le=255)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Momentum = Annotated[float, Field(ge=0, lt=1)]
@@ -135,6 +135,9 @@ class Priors(Model):
 class Visualisation(Model):
     """A drawing, bent towards what each prior holds more probable (figure 1)."""
 
+    dataset: str = Field(
+        "embedded", description="photographs: the first test image is bent, too, the mixture is fitted to the others"
+    )
     side: Side = Field(64, description="of the drawing, pixels")
     iterations: Count = Field(150, description="steps of the deformation")
     reach: Annotated[float, Field(gt=0)] = Field(1.5, description="by how many pixels it may be bent, root mean square")
@@ -193,7 +196,7 @@ class MeanShift(Model):
 
     def datasets(self) -> dict[str, str]:
         """The dataset of every set, by the path of its key."""
-        found = {}
+        found = {"figure_01.dataset": self.figure_01.dataset}
         for task in ("deblurring", "blind", "super_resolution", "demosaicing"):
             for name, chosen in getattr(self, task).items():
                 if chosen is not None:

@@ -41,14 +41,15 @@ def figure_01(config: Config, out: Path) -> list[Path]:
     settings = config.mean_shift.figure_01
     chosen = plan.visualised(config)
     network = runs.load_network(config, chosen)
-    training = load_images("embedded", config.paths.data, split="train", channels=1)
+    where = {"channels": 1, "folders": config.datasets, "minimum": patch_mixture.SIDE}
+    training = load_images(settings.dataset, config.paths.data, split="train", **where)
     mixture = patch_mixture.fit(
         [image.pixels[..., 0] / 255 for image in training],
         patches=settings.patches,
         components=settings.components,
         seed=config.seed,
     )
-    photograph = as_tensor(load_images("embedded", config.paths.data, split="test", channels=1, limit=1)[0])
+    photograph = as_tensor(load_images(settings.dataset, config.paths.data, split="test", limit=1, **where)[0])
     originals = [drawing(settings.side), runs.middle(photograph, settings.side)]
     bent: dict[str, list[Tensor]] = {name: [] for name in PRIORS}
     moved: dict[str, list[float]] = {name: [] for name in PRIORS}
@@ -60,7 +61,7 @@ def figure_01(config: Config, out: Path) -> list[Path]:
     said = {"denoiser": chosen.name, "prior_sigma": chosen.sigma, "recipe": config.denoiser(chosen.name).recipe}
     said |= {"preset": config.preset, "moved": moved, "components": settings.components, "patches": settings.patches}
     runs.save(out, said, {"original": torch.stack(originals), **{name: torch.stack(bent[name]) for name in PRIORS}})
-    return [config.weights_path(chosen.name), Path(config.paths.data) / "embedded" / "manifest.json"]
+    return [config.weights_path(chosen.name), Path(config.paths.data) / settings.dataset / "manifest.json"]
 
 
 EXPERIMENTS: dict[str, Callable[..., list[Path]]] = {"figure_01": figure_01}
