@@ -122,7 +122,9 @@ def _raw_torus(side):
 def test_surfaces_depend_on_their_number_alone_and_fit_the_image():
     whole, part = surfaces.surfaces(5, 16, seed=1), surfaces.surfaces(2, 16, seed=1, start=3)
     assert np.array_equal(whole[3:], part)
-    assert whole.shape == (5, 3, 16, 16) and whole.min() >= 0 and whole.max() <= 1
+    assert whole.shape == (5, 3, 16, 16)
+    assert whole.min() >= 0
+    assert whole.max() <= 1
     assert not np.array_equal(whole, surfaces.surfaces(5, 16, seed=2))
     assert np.allclose(np.abs(surfaces.points(whole)).max(axis=(1, 2)), 1)
     with pytest.raises(DataError, match="side"):
