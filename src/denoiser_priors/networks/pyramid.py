@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import islice, pairwise
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +38,7 @@ class Pyramid(Denoiser):
         widths = [width * 2**b for b in range(blocks + 1)]
         self.first = conv(channels + self.planes, width, bias=bias)
         pairs = [(width, width)]
-        for above, here in zip(widths[:-1], widths[1:], strict=True):
+        for above, here in pairwise(widths):
             pairs += [(above, here), (here, here)]
         self.down = nn.ModuleList(conv(*pair, bias=bias) for pair in pairs)
         self.up = nn.ModuleList(
