@@ -90,7 +90,7 @@ class Slopes(Model):
     sigma: tuple[Level, ...] = Field(
         (0.02, 0.04, 0.08, 0.16, 0.32, 0.64), min_length=2, description="noise levels, [0, 1] scale"
     )
-    fit: tuple[Level, Level] = Field((0.04, 0.64), description="lowest and highest level that the slope is fitted to")
+    fit: tuple[Level, Level] = Field((0.08, 0.64), description="lowest and highest level that the slope is fitted to")
     learner: Learner = Field(Learner(levels=100, noise=(2.55, 255)), description="network and training")
 
 
@@ -130,6 +130,7 @@ class Indi(Source):
     dataset: str = Field("embedded", description="a dataset, or a name under `datasets`")
     channels: Channels = Field(1, description="1: gray images; 3: colour")
     patch: Annotated[int, Field(ge=16)] = Field(32, description="side of the training patches, pixels")
+    augment: bool = Field(True, description="draw flips and quarter turns of the patches")
     factor: Count = Field(4, description="side of the blocks that are averaged, pixels")
     noise: Annotated[float, Field(ge=0, le=1)] = Field(
         0.02, description="standard deviation of the noise of a degraded image, [0, 1] scale"

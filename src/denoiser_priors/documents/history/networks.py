@@ -47,8 +47,8 @@ def spec(config: Config, name: str, shape: tuple[int, int, int]) -> Any:
         schedule="one-cycle",
         clip_grad_norm=_CLIP,
         scales=(1.0,),
-        # Digits, faces, contours and surfaces have an upright; photographs have not.
-        augment=restorer,
+        # Digits, faces, contours and surfaces have an upright.
+        augment=restorer and told["source"]["augment"],
         precision=learner["precision"],
         levels=None if restorer else learner["levels"],
         validation_images=16,

@@ -142,7 +142,7 @@ def networks(config: Config) -> dict[str, dict[str, Any]]:
     for kind in ("plain", "shuffled"):
         known = {"images": "shuffled", "source": source, "shuffle": kind == "shuffled"}
         found[f"faces-{kind}"] = {**known, "learner": history.shuffled.learner.model_dump(mode="json")}
-    keys = {"dataset", "test", "channels", "reduce", "side", "patch", "factor", "noise"}
+    keys = {"dataset", "test", "channels", "reduce", "side", "patch", "augment", "factor", "noise"}
     known = {"images": "indi", "source": history.indi.model_dump(mode="json", include=keys)}
     found["indi"] = {**known, "learner": history.indi.learner.model_dump(mode="json")}
     points = history.point_geometry
