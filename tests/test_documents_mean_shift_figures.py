@@ -145,7 +145,6 @@ def test_a_table_without_its_parts_says_which_is_missing(tmp_path):
     missing.unlink()
     with pytest.raises(ResultError, match=r"deblurring-levin-2\.55-na\.csv: there is no such table"):
         tables.table_2(config, tmp_path / "a.csv", tmp_path / "a.md")
-    empty = load_config(overrides={"mean_shift": {"deblurring": {"photographs": None}, "compared": {}}})
     empty = load_config(
         overrides={"mean_shift": {"blind": {"photographs": None}}, "paths": {"results": str(tmp_path / "r")}}
     )
@@ -241,10 +240,10 @@ def test_a_gpu_decides_the_run_time(tmp_path):
 
 def texts(figure):
     """Every text of a figure that a reader sees, of its parts too."""
-    own = [*figure.texts, *([figure._suptitle] if figure._suptitle else [])]
+    parts = [figure, *figure.subfigs, *(inner for part in figure.subfigs for inner in part.subfigs)]
+    own = [text for part in parts for text in (*part.texts, *([part._suptitle] if part._suptitle else []))]
     labels = [t for axes in figure.axes for t in (*axes.texts, axes.title, axes.xaxis.label, axes.yaxis.label)]
-    inner = [text for part in figure.subfigs for text in texts(part)]
-    return [text.get_text() for text in (*own, *labels) if text.get_text()] + inner
+    return [text.get_text() for text in (*own, *labels) if text.get_text()]
 
 
 def drawn(results, name):

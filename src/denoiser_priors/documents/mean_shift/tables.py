@@ -69,7 +69,7 @@ def averages(rows: pd.DataFrame, setting: str) -> pd.DataFrame:
     with np.errstate(invalid="ignore"):
         found = summarise(keyed, by=by, values=VALUES)
     groups = rows.groupby(by, sort=False, dropna=False)
-    counts = groups.agg(pictures=("image", "nunique"), kernels=("kernel", "nunique"), side=("side", "max"))
+    counts = groups.agg(pictures=("image", "nunique"), kernels=("kernel", _named), side=("side", "max"))
     found = found.drop(columns=["draws"]).merge(counts.reset_index(), on=by, how="left")
     found["label"] = found["method"].map(LABELS)
     return found.assign(source="measured")
@@ -174,6 +174,11 @@ EXPERIMENTS: dict[str, Callable[..., list[Path]]] = {
     "table_3": table_3,
     "table_4": table_4,
 }
+
+
+def _named(values: pd.Series) -> int:
+    """How many different names there are, without empty ones."""
+    return values[values.fillna("") != ""].nunique()
 
 
 def _joined(ours: pd.DataFrame, theirs: pd.DataFrame, first: Sequence[str]) -> pd.DataFrame:

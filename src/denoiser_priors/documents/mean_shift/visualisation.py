@@ -26,6 +26,9 @@ EXPONENT = 0.8
 SMOOTHNESS = 3.5
 """Standard deviation of the Gaussian that smooths the deformation, pixels."""
 
+MEMORY = 0.9
+"""Momentum of the deformation: keeps it from swinging, and averages the noise that the mean-shift prior injects."""
+
 EPSILON = 0.01
 """Gradients below this, [0, 1] scale, count as this."""
 
@@ -115,6 +118,7 @@ def bend(image: Tensor, gradient: Callable[[Tensor], Tensor], *, iterations: int
     height, width = image.shape[-2:]
     rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     field = torch.zeros(2, height, width)
+    heading = torch.zeros_like(field)
     step = max(reach / 30, reach / iterations)
 
     def warped() -> Tensor:
@@ -124,8 +128,8 @@ def bend(image: Tensor, gradient: Callable[[Tensor], Tensor], *, iterations: int
     for _ in range(iterations):
         now = warped()
         slope = torch.stack(torch.gradient(now[0, 0], dim=(0, 1)))
-        force = _smoothed(gradient(now)[0] * slope)
-        field = field - step * force / force.square().sum(0).mean().sqrt().clamp(min=1e-12)
+        heading = MEMORY * heading + _unit(_smoothed(gradient(now)[0] * slope))
+        field = field - step * _unit(heading)
         if float(field.square().sum(0).mean().sqrt()) >= reach:
             break
     return warped()[0].clamp(0, 1), float(field.square().sum(0).mean().sqrt())
@@ -135,6 +139,10 @@ def _smoothed(field: Tensor) -> Tensor:
     from scipy.ndimage import gaussian_filter
 
     return torch.from_numpy(gaussian_filter(field.numpy(), (0, SMOOTHNESS, SMOOTHNESS), mode="nearest"))
+
+
+def _unit(field: Tensor) -> Tensor:
+    return field / field.square().sum(0).mean().sqrt().clamp(min=1e-12)
 
 
 def drawing(side: int) -> Tensor:
