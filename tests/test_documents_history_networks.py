@@ -9,7 +9,7 @@ from denoiser_priors.networks import zoo
 @pytest.mark.parametrize(("blocks", "millions"), [(1, 0.36), (2, 1.8), (3, 7.6), (4, 31)])
 def test_parameter_counts_are_the_paper_s(blocks, millions):
     with torch.device("meta"):
-        model = zoo.ARCHITECTURES["pyramid"](blocks=blocks)
+        model = zoo.OTHERS["pyramid"](blocks=blocks)
     assert sum(each.numel() for each in model.parameters()) / 1e6 == pytest.approx(millions, rel=0.02)
 
 

@@ -25,11 +25,14 @@ from denoiser_priors.networks.pyramid import Pyramid, TimedPyramid
 from denoiser_priors.networks.rcnn import RCNN
 from denoiser_priors.networks.unet import UNet
 
-ARCHITECTURES: dict[str, type[Denoiser]] = {cls.architecture: cls for cls in (DnCNN, RCNN, UNet, DenseNet, Pyramid)}
+ARCHITECTURES: dict[str, type[Denoiser]] = {cls.architecture: cls for cls in (DnCNN, RCNN, UNet, DenseNet)}
 """Blind networks, which find out the noise level themselves."""
 
 TOLD: dict[str, type[Denoiser]] = {cls.architecture: cls for cls in (NCSNv2Denoiser, TimedPyramid)}
 """Networks that are told the noise level, or the time."""
+
+OTHERS: dict[str, type[Denoiser]] = {cls.architecture: cls for cls in (Pyramid,)}
+"""Blind networks of single documents, which the configuration's `denoisers` cannot name."""
 
 _METADATA_KEY = "denoiser_priors"
 
@@ -38,7 +41,7 @@ def build(architecture: str, *, bias: bool, channels: int = 1, seed: int = 0, **
     """A new network, float32 on the CPU, in training mode, its weights a function of `seed` and the sizes alone.
 
     Args:
-        architecture: a key of `ARCHITECTURES` or `TOLD`.
+        architecture: a key of `ARCHITECTURES`, `TOLD` or `OTHERS`.
         bias: with additive constants, or bias-free. Twins of one seed start from the same filters.
         channels: 1 (gray) or 3 (colour).
         seed: of the initial weights; the global random state is neither used nor changed.
@@ -232,7 +235,7 @@ def _as_config(config: Any) -> Any:
 
 
 def _architecture(name: str) -> type[Denoiser]:
-    known = {**ARCHITECTURES, **TOLD}
+    known = {**ARCHITECTURES, **TOLD, **OTHERS}
     if name not in known:
         raise ConfigError(f"unknown architecture {name!r}; expected one of {', '.join(known)}")
     return known[name]
