@@ -177,9 +177,7 @@ for experiment, (networks, block, outputs, code) in {
 
 rule compute_history_timeline:
     input:
-        weights=lambda wildcards: weights_of(
-            name for name in HISTORY_RUNS[wildcards.run].methods if name in DENOISERS
-        ),
+        weights=lambda wildcards: weights_of(name for name in HISTORY_RUNS[wildcards.run].methods if name in DENOISERS),
         images=lambda wildcards: own_images(HISTORY_RUNS[wildcards.run].dataset),
         lpips=images_of("lpips-alexnet") if CONFIG.history.timeline.lpips else [],
     output:
@@ -242,7 +240,8 @@ for experiment in history_plan.EXACT:
             preset=CONFIG.preset,
             seed=CONFIG.seed,
             source=fingerprint(
-                "classical/*", *(f"documents/history/{file}.py" for file in ("arrays", "exact", "mixtures", "subjects"))
+                "classical/*",
+                *(f"documents/history/{file}.py" for file in ("arrays", "exact", "mixtures", "subjects")),
             ),
         message:
             f"Computing {experiment}"
@@ -282,7 +281,8 @@ for table in registry.figures("history", "table").values():
             preset=CONFIG.preset,
             fit=CONFIG.history.slopes.fit if table.name == "table_slopes" else None,
             source=fingerprint(
-                *(f"documents/history/{file}" for file in ("tables.py", "reference.py", "reference/*.csv")), "tables.py"
+                *(f"documents/history/{file}" for file in ("tables.py", "reference.py", "reference/*.csv")),
+                "tables.py",
             ),
         message:
             f"Gathering {table.document} {table.name}"
