@@ -19,6 +19,7 @@ PRIOR_PLOTS = {f"implicit_prior_{name}": 1 for name in registry.figures("implici
 PRIOR_TABLES = {f"implicit_prior_{name}": 1 for name in registry.figures("implicit_prior", "table")}
 POSTERIOR_PLOTS = {f"stochastic_denoising_{name}": 1 for name in registry.figures("stochastic_denoising", "figure")}
 POSTERIOR_TABLES = {f"stochastic_denoising_{name}": 1 for name in registry.figures("stochastic_denoising", "table")}
+MEAN_SHIFT = {f"mean_shift_{name}": 1 for name in registry.figures("mean_shift")}
 COLLECTORS = ("all", *registry.documents())
 
 
@@ -90,7 +91,7 @@ def test_figure_20_trains_its_own_two_networks(tmp_path):
 def test_everything_of_the_smoke_preset(tmp_path):
     assert planned(tmp_path) == {
         "fetch_dataset": 1,
-        "train_denoiser": 15,
+        "train_denoiser": 16,
         "describe_denoisers": 1,
         "evaluate_denoiser": 22,
         "compute_bias_free_figure_02": 1,
@@ -122,13 +123,17 @@ def test_everything_of_the_smoke_preset(tmp_path):
         "compute_stochastic_denoising_speed": 1,
         **POSTERIOR_PLOTS,
         **POSTERIOR_TABLES,
+        "compute_mean_shift_restorations": 7,
+        "compute_mean_shift_figure_01": 1,
+        **MEAN_SHIFT,
     }
 
 
 def test_the_released_preset_fetches_what_is_released_and_trains_the_rest(tmp_path):
     counts = planned(tmp_path, configfiles=[ROOT / "config" / "released.yaml"])
-    # Four ranges, with and without bias, and the gray, the colour and the digits' network of implicit_prior.
-    assert counts["fetch_weights"] == 3 * 8 + 3
+    # Four ranges, with and without bias, the gray, the colour and the digits' network of implicit_prior, and the
+    # autoencoder of mean_shift.
+    assert counts["fetch_weights"] == 3 * 8 + 3 + 1
     # The DenseNets, the networks for blurred images, those of uniform noise, and that of faces.
     assert counts["train_denoiser"] == 8 + 2 + 2 + 1
     # Networks of uniform noise are tested under uniform noise alone, those for blurred images for figure 20 alone.
@@ -136,6 +141,8 @@ def test_the_released_preset_fetches_what_is_released_and_trains_the_rest(tmp_pa
     assert counts["compute_bias_free_net_bias"] == 4 * 3
     # Fifty patches for DnCNN and ten for each of the others, ten to a job.
     assert counts["compute_bias_free_subspaces"] == 5 + 3
+    # Two sets of deblurring at four noise levels in three parts, comparisons, pairs, two sets at four factors, mosaics.
+    assert counts["compute_mean_shift_restorations"] == 2 * 4 * 3 + 4 + 8 + 2 * 4 + 1
     # Two settings in each of four tables.
     assert counts["compute_implicit_prior_restorations"] == 8
 
@@ -173,9 +180,8 @@ def test_every_figure_and_table_is_a_target_and_so_is_its_path(tmp_path):
 
 def test_a_configuration_without_twins_makes_everything_but_figure_02(tmp_path):
     families = "families: {dncnn: {bias: [false]}, rcnn: null, unet: null, densenet: null, dncnn-uniform: null}\n"
-    counts = planned(
-        tmp_path, overlay=families + "denoisers: {dncnn-bf-blur: null, dncnn-cnn-blur: null, bfcnn-color: null}"
-    )
+    none = "denoisers: {dncnn-bf-blur: null, dncnn-cnn-blur: null, bfcnn-color: null, dae-color: null}"
+    counts = planned(tmp_path, overlay=families + none)
     assert not {"bias_free_figure_02", "bias_free_figure_20", "compute_bias_free_restoration"} & set(counts)
     assert (counts["train_denoiser"], counts["bias_free_figure_03"], counts["score"]) == (2, 1, 1)
 
@@ -187,8 +193,12 @@ def test_a_folder_of_the_users_own_needs_no_download(tmp_path):
     parts = [f"{part}: {{dataset: mine, images: null}}" for part in ("examples", *plan.TASKS)]
     own += f"implicit_prior: {{{', '.join(parts)}}}\n"
     own += "stochastic_denoising: {sets: {photographs: {dataset: mine}}}\n"
+    tasks = [f"{task}: {{photographs: {{dataset: mine}}}}" for task in ("deblurring", "blind", "super_resolution")]
+    tasks += ["demosaicing: {photographs: {dataset: mine}}", "figure_01: {dataset: mine}"]
+    own += f"mean_shift: {{{', '.join(tasks)}}}\n"
     families = "families: {dncnn: {dataset: mine}, rcnn: null, unet: null, densenet: null, dncnn-uniform: null}\n"
-    restorers = "denoisers: {dncnn-bf-blur: null, dncnn-cnn-blur: null, bfcnn-color: {dataset: mine}}\n"
+    restorers = "denoisers: {dncnn-bf-blur: null, dncnn-cnn-blur: null, "
+    restorers += "bfcnn-color: {dataset: mine}, dae-color: {dataset: mine}}\n"
     counts = planned(tmp_path, overlay=own + families + restorers)
     assert "fetch_dataset" not in counts
     assert counts["evaluate_denoiser"] == 8
