@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from denoiser_priors.documents import registry
+from denoiser_priors.documents.history.plan import EXACT
 from denoiser_priors.documents.implicit_prior import plan
 
 ROOT = Path(__file__).parents[1]
@@ -20,6 +21,7 @@ PRIOR_TABLES = {f"implicit_prior_{name}": 1 for name in registry.figures("implic
 POSTERIOR_PLOTS = {f"stochastic_denoising_{name}": 1 for name in registry.figures("stochastic_denoising", "figure")}
 POSTERIOR_TABLES = {f"stochastic_denoising_{name}": 1 for name in registry.figures("stochastic_denoising", "table")}
 MEAN_SHIFT = {f"mean_shift_{name}": 1 for name in registry.figures("mean_shift")}
+HISTORY = {f"history_{name}": 1 for name in registry.figures("history")}
 COLLECTORS = ("all", *registry.documents())
 
 
@@ -90,7 +92,8 @@ def test_figure_20_trains_its_own_two_networks(tmp_path):
 
 def test_everything_of_the_smoke_preset(tmp_path):
     assert planned(tmp_path) == {
-        "fetch_dataset": 1,
+        # Photographs, and the backbone of LPIPS, which figure_indi of history is about.
+        "fetch_dataset": 2,
         "train_denoiser": 16,
         "describe_denoisers": 1,
         "evaluate_denoiser": 22,
@@ -126,6 +129,13 @@ def test_everything_of_the_smoke_preset(tmp_path):
         "compute_mean_shift_restorations": 7,
         "compute_mean_shift_figure_01": 1,
         **MEAN_SHIFT,
+        "train_history_network": 11,
+        "compute_history_generalization": 2,
+        "compute_history_slopes": 1,
+        "compute_history_bases": 3,
+        "compute_history_timeline": 5,
+        **{f"compute_history_{name}": 1 for name in (*EXACT, "shuffled", "indi", "point_geometry")},
+        **HISTORY,
     }
 
 
@@ -199,8 +209,10 @@ def test_a_folder_of_the_users_own_needs_no_download(tmp_path):
     families = "families: {dncnn: {dataset: mine}, rcnn: null, unet: null, densenet: null, dncnn-uniform: null}\n"
     restorers = "denoisers: {dncnn-bf-blur: null, dncnn-cnn-blur: null, "
     restorers += "bfcnn-color: {dataset: mine}, dae-color: {dataset: mine}}\n"
+    own += "history: {pictures: {dataset: mine}, timeline: {datasets: [mine]}, indi: {dataset: mine}}\n"
     counts = planned(tmp_path, overlay=own + families + restorers)
-    assert "fetch_dataset" not in counts
+    # No images; the backbone of LPIPS alone.
+    assert counts["fetch_dataset"] == 1
     assert counts["evaluate_denoiser"] == 8
 
 

@@ -65,7 +65,7 @@ rule compute_history_generalization:
         settings=CONFIG.history.generalization.model_dump(mode="json", exclude={"families"}),
         preset=CONFIG.preset,
         seed=CONFIG.seed,
-        source=history_code("ladder") + fingerprint("samplers/*.py"),
+        source=history_code("ladder") + fingerprint(*SAMPLER),
     message:
         "Sampling from both networks of {wildcards.rung}"
     shell:
@@ -131,7 +131,7 @@ rule compute_history_bases:
         ),
         preset=CONFIG.preset,
         seed=CONFIG.seed,
-        source=history_code("bases") + fingerprint("analysis/*.py"),
+        source=history_code("bases") + fingerprint("analysis/jacobian*.py"),
     message:
         "Decomposing the Jacobian on {wildcards.subject}"
     shell:
@@ -139,10 +139,16 @@ rule compute_history_bases:
         "--out {output.arrays} --threads {threads} > {log} 2>&1"
 
 
-for experiment, (networks, block, outputs, code) in {
-    "shuffled": (("faces-plain", "faces-shuffled"), "shuffled", ("shuffled.npz",), "bases"),
-    "indi": (("indi",), "indi", ("indi.npz", "indi.csv"), "restoration"),
-    "point_geometry": (("surfaces-plain", "surfaces-permuted"), "point_geometry", ("point_geometry.npz",), "geometry"),
+for experiment, (networks, block, outputs, code, engine) in {
+    "shuffled": (("faces-plain", "faces-shuffled"), "shuffled", ("shuffled.npz",), "bases", ["analysis/jacobian*.py"]),
+    "indi": (("indi",), "indi", ("indi.npz", "indi.csv"), "restoration", ["samplers/direct_iteration.py"]),
+    "point_geometry": (
+        ("surfaces-plain", "surfaces-permuted"),
+        "point_geometry",
+        ("point_geometry.npz",),
+        "geometry",
+        SAMPLER,
+    ),
 }.items():
 
     rule:
@@ -171,7 +177,7 @@ for experiment, (networks, block, outputs, code) in {
             settings=history_settings(block, *(["bases"] if experiment == "shuffled" else [])),
             preset=CONFIG.preset,
             seed=CONFIG.seed,
-            source=history_code(code) + fingerprint("samplers/*.py", "analysis/*.py"),
+            source=history_code(code) + fingerprint(*engine),
         message:
             f"Measuring {experiment}"
         shell:
