@@ -131,7 +131,7 @@ rule compute_history_bases:
         ),
         preset=CONFIG.preset,
         seed=CONFIG.seed,
-        source=history_code("bases") + fingerprint("analysis/jacobian*.py"),
+        source=history_code("bases") + fingerprint(*JACOBIAN),
     message:
         "Decomposing the Jacobian on {wildcards.subject}"
     shell:
@@ -140,7 +140,7 @@ rule compute_history_bases:
 
 
 for experiment, (networks, block, outputs, code, engine) in {
-    "shuffled": (("faces-plain", "faces-shuffled"), "shuffled", ("shuffled.npz",), "bases", ["analysis/jacobian*.py"]),
+    "shuffled": (("faces-plain", "faces-shuffled"), "shuffled", ("shuffled.npz",), "bases", JACOBIAN),
     "indi": (("indi",), "indi", ("indi.npz", "indi.csv"), "restoration", ["samplers/direct_iteration.py"]),
     "point_geometry": (
         ("surfaces-plain", "surfaces-permuted"),

@@ -23,6 +23,9 @@ def history_training_of(*names):
     return {name: {"spec": HISTORY_NETWORKS[name], "source": history_training_code(name)} for name in names}
 
 
+JACOBIAN = [f"analysis/{file}.py" for file in ("frozen", "jacobian", "low_rank", "program", "tracing", "windows")]
+
+
 def history_weights(*names):
     """Weights of the document's own networks."""
     return [f"{HISTORY}/networks/{name}/weights.safetensors" for name in names]
