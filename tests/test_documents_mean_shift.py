@@ -2,6 +2,7 @@
 
 import json
 import logging
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -101,13 +102,13 @@ def test_a_part_for_every_set_noise_level_and_method():
 @pytest.mark.parametrize(
     ("files", "pairs", "color", "demosaicing", "gray"),
     [
-        (["config/config.yaml"], 3, ("dae-color", 11), ("bfcnn-color", 3), ("dae-color", 11)),
+        (["config/config.yaml"], 3, ("dae-color", 11), ("dae-color-3", 3), ("dae-color", 11)),
         (["config/released.yaml"], 8, ("dae-color", 11), ("bfcnn-color", 3), ("dae-color", 11)),
         (["config/paper.yaml"], None, ("dae-color", 11), ("dae-color-3", 3), ("dae-gray", 11)),
     ],
 )
 def test_each_task_has_the_prior_of_its_noise_level_or_one_that_needs_none(files, pairs, color, demosaicing, gray):
-    root = __import__("pathlib").Path(__file__).parents[1]
+    root = Path(__file__).parents[1]
     config = load_config([root / file for file in files])
     found = [plan.prior(config, 3), plan.prior(config, 3, demosaicing=True), plan.prior(config, 1)]
     assert [(prior.name, prior.sigma) for prior in found] == [color, demosaicing, gray]
@@ -115,10 +116,10 @@ def test_each_task_has_the_prior_of_its_noise_level_or_one_that_needs_none(files
 
 
 def test_without_autoencoder_a_bias_free_network_is_the_prior_and_without_any_the_results_are_left_out():
-    config = load_config(overrides={"denoisers": {"dae-color": None}})
+    config = load_config(overrides={"denoisers": {"dae-color": None, "dae-color-3": None}})
     assert plan.prior(config, 3) == plan.Prior("bfcnn-color", 11)
     assert plan.prior(config, 1) == plan.Prior("dncnn-bf-0to100", 11)
-    config = load_config(overrides={"denoisers": {"dae-color": None, "bfcnn-color": None}})
+    config = load_config(overrides={"denoisers": {"dae-color": None, "dae-color-3": None, "bfcnn-color": None}})
     lacking = plan.lacking(config)
     assert {"mean_shift/table_2.csv", "mean_shift/blind", "mean_shift/table_4.md"} < set(lacking)
     assert "mean_shift/figure_01.npz" not in lacking

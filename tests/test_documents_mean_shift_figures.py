@@ -264,7 +264,7 @@ def test_figure_2_shows_both_ends_of_the_noise_of_each_set(released):
     said = texts(drawn(released[1], "figure_02"))
     for name in ("levin", "berkeley"):
         for sigma in ("2.55", "10.2"):
-            assert f"{name}, $\\sigma_n$ = {sigma}" in said
+            assert f"{name}\n$\\sigma_n$ = {sigma}" in said
     assert said.count("24.0 dB") == 4
     # The first image of each set at the lowest level, the second at the highest: one less and one more than the mean.
     assert f"{30.5 - 2.55 / 5 - 1:.1f} dB" in said

@@ -31,7 +31,7 @@ _VISUALISED = {
     "mean_shift": "mean shift",
 }
 
-_NAMES = {"nb": "noise known (NB)", "na": "noise-adaptive (NA)", "malvar": "Malvar"}
+_NAMES = {"nb": "NB, noise known", "na": "NA, adaptive", "malvar": "Malvar"}
 """Shorter than in tables."""
 
 
@@ -69,7 +69,7 @@ def figure_02(results: Path) -> Figure:
             examples.append((name, sigma, min(place, parts["na"].count - 1), parts))
     side = tuple(min(parts["na"][f"clean_{place}"].shape[axis] for *_, place, parts in examples) for axis in (-2, -1))
     columns = ["original", "blurred and noisy", "Wiener", "total variation", _NAMES["nb"], _NAMES["na"]]
-    drawn = sheet(len(examples), [len(columns)], side, left=0.32, head=0.2, lines=2, under=_LINE)
+    drawn = sheet(len(examples), [len(columns)], side, left=0.42, head=0.2, lines=2, under=_LINE)
     for row, (_, _, place, parts) in zip(drawn.panels, examples, strict=True):
         adaptive, classical = parts["na"], parts["classical"]
         show(row[0], _middle(adaptive[f"clean_{place}"], side))
@@ -85,12 +85,10 @@ def figure_02(results: Path) -> Figure:
             show(axes, _middle(stored[f"{key}_{place}"], side))
             write_under(axes, stored.quality(place, method))
     drawn.name_columns(columns)
-    drawn.name_rows([f"{name}, {SIGMA_N} = {sigma:g}" for name, sigma, *_ in examples])
+    drawn.name_rows([f"{name}\n{SIGMA_N} = {sigma:g}" for name, sigma, *_ in examples])
     datasets = ", ".join(dict.fromkeys(measured["dataset"]))
     shown = measured[measured["method"] == "na"].iloc[0]
-    drawn.say(
-        f"{datasets} · kernels in the corner · PSNR of the part that is shown whole in the tables", describe(shown)
-    )
+    drawn.say(f"{datasets} · kernels in the corner · PSNR of what is shown in full", describe(shown))
     return drawn.figure
 
 
@@ -184,7 +182,7 @@ def figure_04(results: Path) -> Figure:
     side = min(64, *(min(stored[f"clean_{place}"].shape[-2:]) for stored, place, _ in examples))
     methods = [name for name in ("bilinear", "malvar", "menon") if f"{name}_0" in examples[0][0]]
     columns = ["original", "mosaic", *(_NAMES.get(name, LABELS[name]) for name in methods), LABELS["dm"]]
-    drawn = sheet(len(examples), [len(columns)], (side, side), left=0.3, head=0.2, lines=2, under=_LINE)
+    drawn = sheet(len(examples), [len(columns)], (side, side), left=0.42, head=0.2, lines=2, under=_LINE)
     for row, (stored, place, linear) in zip(drawn.panels, examples, strict=True):
         clean = stored[f"clean_{place}"]
         pictures = [clean, _coloured(stored[f"degraded_{place}"], stored.about.get("pattern", "RGGB"))]
@@ -195,7 +193,7 @@ def figure_04(results: Path) -> Figure:
         for axes, method in zip(row[2:], [*methods, "dm"], strict=True):
             write_under(axes, stored.quality(place, method))
     drawn.name_columns(columns)
-    drawn.name_rows([f"{stored.about['set']}, {stored.row(place, 'dm')['image']}" for stored, place, _ in examples])
+    drawn.name_rows([f"{stored.about['set']}\n{stored.row(place, 'dm')['image']}" for stored, place, _ in examples])
     shown = measured[measured["method"] == "dm"].iloc[0]
     light = "PSNR in linear light, shown with the display's gamma" if examples[0][2] else "PSNR in RGB"
     drawn.say(f"{shown['dataset']}, middle {side}x{side} pixels · {light}", describe(shown))
