@@ -26,9 +26,9 @@ class Learner(Model):
     steps: Annotated[int, Field(ge=2)] = Field(600, description="optimiser steps")
     batch: Count = Field(32, description="images in a step")
     lr: Annotated[float, Field(gt=0)] = Field(3e-3, description="largest learning rate of Adam, one cycle")
-    noise: tuple[Sigma, Sigma] = Field((0, 255), description="noise levels of training, [0, 255] scale")
+    noise: tuple[Sigma, Sigma] = Field((2.55, 255), description="noise levels of training, [0, 255] scale")
     levels: Annotated[int, Field(ge=2)] | None = Field(
-        None, description="so many noise levels of constant ratio, which have more of the small ones; null: any, evenly"
+        100, description="so many noise levels of constant ratio, which have more of the small ones; null: any, evenly"
     )
     precision: Literal["fp32", "bf16"] = Field("bf16", description="of forward and backward passes")
 
@@ -91,7 +91,7 @@ class Slopes(Model):
         (0.02, 0.04, 0.08, 0.16, 0.32, 0.64), min_length=2, description="noise levels, [0, 1] scale"
     )
     fit: tuple[Level, Level] = Field((0.08, 0.64), description="lowest and highest level that the slope is fitted to")
-    learner: Learner = Field(Learner(levels=100, noise=(2.55, 255)), description="network and training")
+    learner: Learner = Field(Learner(), description="network and training")
 
 
 class Disks(Model):
@@ -101,7 +101,7 @@ class Disks(Model):
     images: Count = Field(2000, description="training images")
     test_images: Count = Field(16, description="test images whose Jacobian is decomposed")
     sigma: Level = Field(0.04, description="noise level of the Jacobian, [0, 1] scale")
-    learner: Learner = Field(Learner(levels=100, noise=(2.55, 255)), description="network and training")
+    learner: Learner = Field(Learner(noise=(1, 51)), description="network and training")
 
 
 class Bases(Model):
@@ -147,7 +147,7 @@ class PointGeometry(Model):
     side: Annotated[int, Field(ge=16)] = Field(32, description="points a side of the grid")
     images: Count = Field(2000, description="training surfaces")
     samples: Count = Field(6, description="samples of each network")
-    beta: Annotated[float, Field(gt=0, le=1)] = Field(0.5, description="of the sampler: 1 adds no noise")
+    beta: Annotated[float, Field(gt=0, le=1)] = Field(0.2, description="of the sampler: 1 adds no noise")
     sigma_L: Level = Field(0.01, description="noise level at which the sampler stops, [0, 1] scale")
     max_iterations: Count = Field(2000, description="the sampler stops here and says so")
     sigma: tuple[Level, ...] = Field(
@@ -161,8 +161,8 @@ class Pictures(Model):
 
     dataset: str = Field("embedded", description="test images, and training ones for the histograms")
     image: Index = Field(0, description="index of the image in the test set")
-    target: Index = Field(4, description="poisson_editing: index of the image that is cloned into")
-    source: Index = Field(1, description="poisson_editing: index of the image that is cloned")
+    target: Index = Field(0, description="poisson_editing: index of the image that is cloned into")
+    source: Index = Field(2, description="poisson_editing: index of the image that is cloned")
     side: Annotated[int, Field(ge=32)] | None = Field(128, description="middle that is used, pixels; null: all of it")
     sigma: Sigma = Field(25, description="noise level of diffusion and regularizers")
     times: tuple[Annotated[float, Field(ge=0)], ...] = Field(

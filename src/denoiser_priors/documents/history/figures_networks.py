@@ -96,7 +96,8 @@ def figure_slopes(results: Path) -> Figure:
         curve = read_csv(results / ROOM / "slopes" / f"{alpha:g}.csv", SLOPE_CURVES, text=TEXT)
         test = curve[curve["split"] == "test"].sort_values("input_psnr")
         left.plot(test["input_psnr"], test["psnr"], "o-", color=colour, label=rf"$\alpha$ = {alpha:g}")
-        line = alpha / (alpha + 1) * (test["input_psnr"] - test["input_psnr"].mean()) + test["psnr"].mean()
+        fitted = test[test["sigma"].between(0.999 * table["low"].iloc[0], 1.001 * table["high"].iloc[0])]
+        line = alpha / (alpha + 1) * (test["input_psnr"] - fitted["input_psnr"].mean()) + fitted["psnr"].mean()
         left.plot(test["input_psnr"], line, color=colour, linestyle="--", linewidth=0.8)
     low, high = (-20 * np.log10(table[key].iloc[0]) for key in ("high", "low"))
     style.shade_range(left, low, high)
@@ -168,7 +169,8 @@ def _samples(figure: Figure, stored: dict[int, Stored], count: int) -> None:
     for key in rows:
         parts = []
         for each in stored.values():
-            images = np.clip(each[key][:count, 0], 0, 1)
+            images = np.clip(each[key][:count, 0], 0, None)
+            images = images / np.maximum(images.max(axis=(1, 2), keepdims=True), 1e-6)
             parts += [np.pad(image, 1, constant_values=1) for image in images]
             parts.append(np.ones((parts[-1].shape[0], max(4, parts[-1].shape[1] // 3))))
         blocks.append(np.concatenate(parts[:-1], axis=1))

@@ -61,9 +61,9 @@ def figure_point_geometry(results: Path) -> Figure:
     kinds = ("plain", "permuted")
     keys = [f"{part}_{kind}" for kind in kinds for part in ("samples", "roughness", "nearest", "psnr")]
     stored = load(results, "point_geometry.npz", (*keys, "training", "roughness_training", "sigma", "input"))
-    columns = min(6, len(stored["training"]))
-    figure = style.figure(style.PAGE_WIDTH, 6.2)
-    above, below = figure.subfigures(2, 1, height_ratios=(3.6, 2))
+    columns = min(4, len(stored["training"]))
+    figure = style.figure(style.PAGE_WIDTH, 4.9)
+    above, below = figure.subfigures(2, 1, height_ratios=(2.7, 2))
     rows = (
         ("training\nsurfaces", "training"),
         ("samples", "samples_plain"),
@@ -98,8 +98,10 @@ FIGURES: dict[str, Callable[[Path], Figure]] = {
 
 
 def _shape(axes: Axes, image: np.ndarray) -> None:
-    """The points of an image (3, H, W), by their height."""
-    x, y, z = points(image).T
+    """The points of an image (3, H, W), about their mean and in units of their spread, by height."""
+    cloud = points(image)
+    cloud = cloud - cloud.mean(axis=0)
+    x, y, z = (cloud / max(float(np.quantile(np.abs(cloud), 0.99)), 1e-6)).T
     axes.scatter(x, y, z, s=0.8, c=z, cmap="viridis", vmin=-1, vmax=1, linewidths=0, depthshade=False)
     axes.set(xlim=(-1, 1), ylim=(-1, 1), zlim=(-1, 1))
     axes.set_box_aspect((1, 1, 1), zoom=1.5)
