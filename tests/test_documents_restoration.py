@@ -40,6 +40,16 @@ def test_networks_for_blurred_images_are_restorers_and_no_denoisers(preset, monk
     assert (spec.noise_range, spec.blur_range) == ((0, 55), (0, 4))
 
 
+def test_autoencoders_of_one_noise_level_are_no_denoisers_of_a_range_and_families_may_have_one():
+    overrides = {
+        "denoisers": {"dae": {"architecture": "dncnn", "bias": True, "noise_range": [11, 11]}},
+        "families": {"fixed": {"architecture": "dncnn", "ranges": [[25, 25]]}},
+    }
+    tested = plan.evaluated(load_config(overrides=overrides))
+    assert "dae" not in tested
+    assert {"fixed-cnn-25to25", "fixed-bf-25to25"} <= set(tested)
+
+
 def test_networks_of_uniform_noise_are_tested_under_uniform_noise_alone():
     tested = {noise: set() for noise in ("gaussian", "uniform")}
     for evaluation in plan.evaluations(load_config()):

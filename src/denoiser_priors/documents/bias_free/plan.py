@@ -42,10 +42,14 @@ def restorers(config: Config) -> dict[str, Denoiser]:
 
 def _photographers(config: Config) -> dict[str, Denoiser]:
     # Denoisers of digits or faces belong to other documents; here they would only show that photographs are neither.
+    # So do autoencoders of a single noise level, which stand by themselves; a family may have such a range.
     return {
         name: spec
         for name, spec in config.denoisers_by_name().items()
-        if spec.channels == 1 and config.of_photographs(spec.dataset) and spec.architecture != "ncsnv2"
+        if spec.channels == 1
+        and config.of_photographs(spec.dataset)
+        and spec.architecture != "ncsnv2"
+        and not (name in config.denoisers and spec.noise_range[0] == spec.noise_range[1])
     }
 
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from denoiser_priors.documents import style
 from denoiser_priors.documents.mean_shift.figures_arrays import Stored, describe, load, part, table
+from denoiser_priors.documents.mean_shift.methods import LABELS
 from denoiser_priors.documents.mean_shift.reference import ERROR_RATIO
-from denoiser_priors.documents.mean_shift.tables import LABELS
 from denoiser_priors.documents.sheets import bare, sheet, show, write_under
 
 if TYPE_CHECKING:

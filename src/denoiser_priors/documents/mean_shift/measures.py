@@ -9,8 +9,9 @@ import pandas as pd
 
 from denoiser_priors.documents.claims import Measurement, NotTested
 from denoiser_priors.documents.mean_shift import reference
+from denoiser_priors.documents.mean_shift.methods import PRIORS
 from denoiser_priors.documents.mean_shift.plan import ROOM
-from denoiser_priors.documents.mean_shift.tables import PRIORS, TEXT
+from denoiser_priors.documents.mean_shift.tables import TEXT
 from denoiser_priors.tables import read_csv
 
 _LABEL = {"nb": reference.NON_BLIND, "na": reference.NOISE_ADAPTIVE}
