@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import json
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from denoiser_priors.errors import DenoiserPriorsError
 
@@ -55,6 +57,25 @@ def write_text(path: str | os.PathLike, text: str) -> None:
     """Write `text` (UTF-8, line feeds as given) to `path` in one step."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="")
+
+
+def write_arrays(path: str | os.PathLike, about: Any, **arrays: Any) -> None:
+    """Write arrays to the .npz file `path` in one step, with `about`, what they are, as JSON under that name.
+
+    Arrays of numpy stay as they are; tensors of floating point numbers become float32, on whatever device they are.
+    """
+    import numpy as np
+
+    with atomic_path(path) as temporary, open(temporary, "wb") as stream:
+        plain = {name: _plain(value) for name, value in arrays.items()}
+        np.savez_compressed(stream, **plain, about=np.array(json.dumps(about)))
+
+
+def _plain(value: Any) -> Any:
+    if not hasattr(value, "detach"):
+        return value
+    value = value.detach().cpu()
+    return (value.float() if value.is_floating_point() else value).numpy()
 
 
 def sha256(path: str | os.PathLike) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from denoiser_priors.analysis.patches import central_patches, noisy_versions
 from denoiser_priors.analysis.pixels import three_pixels, write_filters
 from denoiser_priors.analysis.subspace import Subspace
 from denoiser_priors.data.images import Image
-from denoiser_priors.files import atomic_path
+from denoiser_priors.files import write_arrays
 from denoiser_priors.tables import write_csv
 
 LARGEST = 10_000
@@ -104,8 +103,7 @@ def analyze(
     for frame, path in zip(tables, written, strict=False):
         write_csv(frame, path)
     stacked = {key: np.stack(arrays) for key, arrays in kept.items()}
-    with atomic_path(written[-1]) as temporary, open(temporary, "wb") as stream:
-        np.savez_compressed(stream, **stacked, about=np.array(json.dumps(about)))
+    write_arrays(written[-1], about, **stacked)
     for i, entry in enumerate(about):
         path = out / f"filters-{entry['image']}-{entry['sigma']:g}.png"
         channel = entry["channel"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from denoiser_priors.errors import ConfigError, SamplingError
 from denoiser_priors.evaluation.imagefiles import write_image
-from denoiser_priors.files import atomic_path
+from denoiser_priors.files import write_arrays
 from denoiser_priors.samplers.coarse_to_fine import Samples, sample_prior
 from denoiser_priors.samplers.settings import predicted_sigma
 from denoiser_priors.samplers.sheets import Stations, as_array, sheet
@@ -117,8 +116,6 @@ def _kept(error: SamplingError, out: Path, about: dict[str, Any]) -> SamplingErr
 
 def _write_arrays(path: Path, samples: Samples, about: dict[str, Any], **more: Tensor) -> None:
     names = ("images", "before_final", "iterations", "sigma_trace", "converged", "removed", "injected")
-    arrays = {key: getattr(samples, key).cpu().numpy() for key in names}
-    arrays |= {key: value.cpu().numpy() for key, value in more.items()}
+    arrays = {key: getattr(samples, key) for key in names} | more
     said = {**about, "seconds": round(samples.seconds, 2)}
-    with atomic_path(path) as temporary, open(temporary, "wb") as stream:
-        np.savez_compressed(stream, **arrays, about=np.array(json.dumps(said)))
+    write_arrays(path, said, **arrays)

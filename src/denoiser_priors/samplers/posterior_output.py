@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from torch import Tensor
 from denoiser_priors.errors import DataError
 from denoiser_priors.evaluation.imagefiles import write_image
 from denoiser_priors.evaluation.protocols import get_protocol
-from denoiser_priors.files import atomic_path
+from denoiser_priors.files import atomic_path, write_arrays
 from denoiser_priors.metrics.residual import residual_tests
 from denoiser_priors.samplers.descent import PosteriorSamples
 from denoiser_priors.samplers.noisy_files import Given
@@ -147,13 +146,12 @@ def write(
         arrays |= {"mean": drawn.mean, "std": drawn.std}
     if way[0]:
         arrays |= {"intermediates": torch.stack(way[0]).transpose(1, 2), "intermediate_sigma": torch.tensor(way[1])}
-    plain = {key: value.cpu().float().numpy() for key, value in arrays.items()} | {"levels": drawn.levels}
+    arrays["levels"] = drawn.levels
     if mask is not None:
-        plain["mask"] = mask.numpy()
+        arrays["mask"] = mask
     said = {**about, "images": given.names, "network_calls": drawn.network_calls, "seconds": round(drawn.seconds, 2)}
     if white is not None:
         said["white_of_std"] = white.amax(dim=(1, 2)).tolist()
     written.append(out / "samples.npz")
-    with atomic_path(written[-1]) as temporary, open(temporary, "wb") as stream:
-        np.savez_compressed(stream, **plain, about=np.array(json.dumps(said)))
+    write_arrays(written[-1], said, **arrays)
     return written

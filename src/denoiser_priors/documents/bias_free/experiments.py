@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from denoiser_priors.config import Config
 from denoiser_priors.documents.bias_free import analysis, plan, residuals, restoration, subspaces, tables
 from denoiser_priors.errors import ConfigError
-from denoiser_priors.files import atomic_path, write_text
+from denoiser_priors.files import write_arrays, write_text
 from denoiser_priors.noise import noise_field
 from denoiser_priors.tables import EVALUATION_COLUMNS, read_csv, write_csv
 
@@ -73,14 +71,13 @@ def figure_02(config: Config, out: Path) -> list[Path]:
             ("clean", "noisy_training", "noisy_test", "biased", "bias_free"), [clean, *panels], strict=True
         )
     }
-    with atomic_path(out) as temporary, open(temporary, "wb") as stream:
-        np.savez_compressed(
-            stream,
-            **arrays,
-            psnr=np.array([protocol.psnr(panel, clean).item() for panel in shown]),
-            ssim=np.array([protocol.ssim(panel, clean).item() for panel in shown]),
-            about=np.array(json.dumps(about)),
-        )
+    write_arrays(
+        out,
+        about,
+        **arrays,
+        psnr=[protocol.psnr(panel, clean).item() for panel in shown],
+        ssim=[protocol.ssim(panel, clean).item() for panel in shown],
+    )
     return _weights(config, names)
 
 

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 
 from denoiser_priors.config import Config
-from denoiser_priors.documents.history import arrays, curves, networks, plan, subjects
+from denoiser_priors.documents.history import curves, networks, plan, subjects
 from denoiser_priors.documents.history.columns import SLOPE_CURVES
 from denoiser_priors.errors import ConfigError
+from denoiser_priors.files import write_arrays
 from denoiser_priors.tables import write_csv
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def bases(config: Config, out: Path, *, part: int) -> list[Path]:
         parameters = disk_parameters(count, config.history.disks.side, seed=subjects.TEST_SEED)
         spaces = [disk_tangents(one, config.history.disks.side).reshape(5, -1) for one in parameters]
         more["tangent"] = [contained(space, one.vectors[:, :5]) for space, one in zip(spaces, each, strict=True)]
-    arrays.save(
+    write_arrays(
         out,
         {"subject": what, "network": name, "sigma": sigma, "images": count, "preset": config.preset},
         values=np.stack([one.values for one in each]),
@@ -187,7 +188,7 @@ def shuffled(config: Config, out: Path) -> list[Path]:
         stored["input"] = [row["input_psnr"] for row in curve]
         if kind == "shuffled":
             stored["raw"] = vectors
-    arrays.save(
+    write_arrays(
         out,
         {"dataset": settings.dataset, "sigma": settings.sigma_shown, "images": count, "tests": len(tests)}
         | {"preset": config.preset, "networks": list(kinds.values())},

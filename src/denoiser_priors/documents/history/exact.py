@@ -10,8 +10,9 @@ import numpy as np
 
 from denoiser_priors.classical import get
 from denoiser_priors.config import Config
-from denoiser_priors.documents.history import arrays, mixtures, plan, subjects
+from denoiser_priors.documents.history import mixtures, plan, subjects
 from denoiser_priors.errors import ConfigError
+from denoiser_priors.files import write_arrays
 from denoiser_priors.noise import noise_field
 
 MIXTURE = {"weights": (0.5, 0.3, 0.2), "means": (-2.0, 0.5, 2.5), "deviations": (0.3, 0.15, 0.6)}
@@ -55,7 +56,7 @@ def scales(config: Config, out: Path) -> list[Path]:
 
     name, clean = picture(config)
     times = sorted(set(config.history.pictures.times))
-    arrays.save(out, _about(config, image=name), images=np.stack([heat(clean, time) for time in times]), times=times)
+    write_arrays(out, _about(config, image=name), images=np.stack([heat(clean, time) for time in times]), times=times)
     return []
 
 
@@ -71,7 +72,7 @@ def diffusion(config: Config, out: Path) -> list[Path]:
     quality = {"noisy": psnr(y, clean)} | {method: psnr(x, clean) for method, x in found.items()}
     chosen = {method: get(method).parameters(sigma) for method in found}
     said = _about(config, image=name, sigma=sigma, psnr=quality, parameters=chosen)
-    arrays.save(out, said, clean=clean, noisy=y, heat=found["heat"], perona_malik=found["perona-malik"])
+    write_arrays(out, said, clean=clean, noisy=y, heat=found["heat"], perona_malik=found["perona-malik"])
     return []
 
 
@@ -99,7 +100,7 @@ def regularizers(config: Config, out: Path) -> list[Path]:
     said = _about(config, image=name, sigma=sigma, denoiser=deep, recipe=config.denoiser(deep).recipe)
     said |= {"methods": list(restored), "psnr": {"noisy": psnr(y, clean)}}
     said["psnr"] |= {method: psnr(x, clean) for method, x in restored.items()}
-    arrays.save(out, said, clean=clean, noisy=y, restored=np.stack(list(restored.values())))
+    write_arrays(out, said, clean=clean, noisy=y, restored=np.stack(list(restored.values())))
     return [config.weights_path(deep)]
 
 
@@ -122,7 +123,7 @@ def thresholding(config: Config, out: Path) -> list[Path]:
     centres = (edges[1:] + edges[:-1]) / 2
     noise, y = 0.6, np.linspace(-4, 4, 321)
     threshold = np.sqrt(2) * noise**2
-    arrays.save(
+    write_arrays(
         out,
         _about(config, exponent=exponent, kurtosis=float((unit**4).mean()), noise=noise, coefficients=len(unit))
         | {"soft_threshold": threshold, "hard_threshold": 2 * noise},
@@ -156,7 +157,7 @@ def poisson_editing(config: Config, out: Path) -> list[Path]:
     down, along = np.mgrid[:height, :width]
     mask = np.hypot((down - height / 2) / (0.36 * height), (along - width / 2) / (0.3 * width)) < 1
     said = _about(config, target=target_name, source=source_name)
-    arrays.save(
+    write_arrays(
         out,
         said,
         target=target,
@@ -194,7 +195,7 @@ def decomposition(config: Config, out: Path) -> list[Path]:
         stored |= {f"smooth_{kind}": smooth, f"residuals_{kind}": residuals}
         error[kind] = float(np.abs(smooth + residuals.sum(0) - clean).max())
     said = _about(config, image=name, denoiser=deep, recipe=config.denoiser(deep).recipe, error=error, sigma=sigma)
-    arrays.save(out, said | {"classical": settings.decomposition_method}, picture=clean, **stored)
+    write_arrays(out, said | {"classical": settings.decomposition_method}, picture=clean, **stored)
     return [config.weights_path(deep)]
 
 
@@ -225,7 +226,7 @@ def tweedie(config: Config, out: Path) -> list[Path]:
     quadrature = np.stack([mixtures.mixture_mean(grid, sigma, **MIXTURE) for sigma in TWEEDIE_SIGMA])
     bins, sampled = mixtures.sampled_means(TWEEDIE_SIGMA, **MIXTURE, seed=config.seed)
     by_points = mixtures.points(_patches(config), 0.2, count=6, seed=config.seed)
-    arrays.save(
+    write_arrays(
         out,
         _about(config, mixture={key: list(value) for key, value in MIXTURE.items()}, points=by_points["count"])
         | {"deviation": by_points["deviation"], "points_sigma": 0.2},

@@ -8,9 +8,10 @@ import numpy as np
 
 from denoiser_priors.config import Config
 from denoiser_priors.data.surfaces import roughness
-from denoiser_priors.documents.history import arrays, curves, networks, plan, subjects
+from denoiser_priors.documents.history import curves, networks, plan, subjects
 from denoiser_priors.documents.history.ladder import similarities
 from denoiser_priors.errors import SamplingError
+from denoiser_priors.files import write_arrays
 
 _NEIGHBOURS = 512
 """Training surfaces among which the nearest is looked for."""
@@ -48,7 +49,7 @@ def point_geometry(config: Config, out: Path) -> list[Path]:
         }
     said = {"images": settings.images, "side": settings.side, "beta": settings.beta, "preset": config.preset}
     said |= {"learner": settings.learner.model_dump(mode="json"), "sigma_L": settings.sigma_L}
-    arrays.save(
+    write_arrays(
         out,
         said,
         training=training[: settings.samples],

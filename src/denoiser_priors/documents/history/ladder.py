@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 
 from denoiser_priors.config import Config
-from denoiser_priors.documents.history import arrays, curves, networks, plan, subjects
+from denoiser_priors.documents.history import curves, networks, plan, subjects
 from denoiser_priors.documents.history.columns import CURVES
 from denoiser_priors.errors import SamplingError
+from denoiser_priors.files import write_arrays
 from denoiser_priors.tables import write_csv
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def generalization(config: Config, out: Path, table: Path, *, part: int) -> list
         "preset": config.preset,
     }
     shown = slice(SHOWN)
-    arrays.save(
+    write_arrays(
         out,
         said,
         samples_a=drawn[0][shown],

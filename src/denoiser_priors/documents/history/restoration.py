@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from denoiser_priors.config import Config
-from denoiser_priors.documents.history import arrays, networks, plan, subjects
+from denoiser_priors.documents.history import networks, plan, subjects
 from denoiser_priors.documents.history.columns import INDI
+from denoiser_priors.files import write_arrays
 from denoiser_priors.tables import write_csv
 
 _PROTOCOL = "bias_free"
@@ -63,7 +64,7 @@ def indi(config: Config, out: Path, table: Path) -> list[Path]:
         "preset": config.preset,
     }
     clean, blurred, restored = (torch.stack(each) for each in zip(*kept, strict=True))
-    arrays.save(out, said, clean=clean, degraded=blurred, restored=restored.transpose(0, 1), steps=np.array(steps))
+    write_arrays(out, said, clean=clean, degraded=blurred, restored=restored.transpose(0, 1), steps=np.array(steps))
     write_csv(pd.DataFrame(rows, columns=list(INDI)), table)
     return [plan.weights(config, "indi"), Path(config.paths.data) / "lpips-alexnet" / "manifest.json"]
 

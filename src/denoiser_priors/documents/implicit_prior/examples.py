@@ -11,6 +11,7 @@ import numpy as np
 
 from denoiser_priors.config import Config
 from denoiser_priors.documents.implicit_prior import plan, runs
+from denoiser_priors.files import write_arrays
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -75,7 +76,7 @@ def examples(config: Config, out: Path, *, task: str) -> list[Path]:
         protocol=PROTOCOL,
         iterations=iterations,
     )
-    runs.save(out, said, **arrays)
+    write_arrays(out, said, **arrays)
     return [config.weights_path(prior.name)]
 
 

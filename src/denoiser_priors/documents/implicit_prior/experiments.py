@@ -13,6 +13,7 @@ from denoiser_priors.config import Config
 from denoiser_priors.documents.implicit_prior import examples, manifold, plan, restorations, runs, tables
 from denoiser_priors.documents.implicit_prior.tables_traces import COLUMNS as TRACE_COLUMNS
 from denoiser_priors.documents.implicit_prior.tables_traces import law
+from denoiser_priors.files import write_arrays
 from denoiser_priors.tables import write_csv
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def synthesis(config: Config, out: Path, traces: Path) -> list[Path]:
         final=drawn.final,
     )
     arrays = {f"samples_{beta:g}": drawn.samples.images[own] for beta, own in shown.items()}
-    runs.save(out, said, sequence=sequence, sequence_t=np.array(times), sequence_sigma=sigma, **arrays)
+    write_arrays(out, said, sequence=sequence, sequence_t=np.array(times), sequence_sigma=sigma, **arrays)
     own = [name for beta in settings.convergence for name in _keys(beta, settings.convergence_samples)]
     write_csv(_traces(config, prior.name, drawn.samples, {name: names.index(name) for name in own}), traces)
     return [config.weights_path(prior.name)]
@@ -71,7 +72,7 @@ def digits(config: Config, out: Path) -> list[Path]:
     shown = {beta: _of(drawn.keys, beta, settings.samples) for beta in settings.betas}
     iterations = {f"{beta:g}": drawn.samples.iterations[own].tolist() for beta, own in shown.items()}
     said = runs.about(config, prior, betas=list(settings.betas), iterations=iterations, final=drawn.final)
-    runs.save(out, said, **{f"samples_{beta:g}": drawn.samples.images[own] for beta, own in shown.items()})
+    write_arrays(out, said, **{f"samples_{beta:g}": drawn.samples.images[own] for beta, own in shown.items()})
     return [config.weights_path(prior.name)]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from denoiser_priors.config import Config
-from denoiser_priors.documents.implicit_prior.runs import save
+from denoiser_priors.files import write_arrays
 
 
 def manifold(config: Config, out: Path) -> list[Path]:
@@ -18,7 +18,7 @@ def manifold(config: Config, out: Path) -> list[Path]:
 
     settings = config.implicit_prior.manifold.model_dump()
     settings |= {"sigma_L": config.implicit_prior.sigma_L, "seed": config.seed}
-    save(out, {**settings, "sigma": list(settings["sigma"]), "preset": config.preset}, **illustrate(**settings))
+    write_arrays(out, {**settings, "sigma": list(settings["sigma"]), "preset": config.preset}, **illustrate(**settings))
     return []
 
 

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from denoiser_priors.config import Config
 from denoiser_priors.config.implicit_prior import Selection
 from denoiser_priors.errors import ConfigError
-from denoiser_priors.files import atomic_path
 
 if TYPE_CHECKING:
     import torch
@@ -156,14 +151,3 @@ def about(config: Config, prior: Prior, **more: Any) -> dict[str, Any]:
         "machine": machine(prior.device),
         **more,
     }
-
-
-def save(path: Path, said: Mapping[str, Any], **arrays: Any) -> None:
-    """Write arrays (tensors as float32) and `about`, what they are, as JSON, atomically."""
-    plain = {name: _plain(value) for name, value in arrays.items()}
-    with atomic_path(path) as temporary, open(temporary, "wb") as stream:
-        np.savez_compressed(stream, **plain, about=np.array(json.dumps(dict(said))))
-
-
-def _plain(value: Any) -> np.ndarray:
-    return value.detach().cpu().float().numpy() if hasattr(value, "detach") else np.asarray(value)

@@ -13,6 +13,7 @@ import pandas as pd
 
 from denoiser_priors.config import Config
 from denoiser_priors.documents.mean_shift import blind, plan, runs
+from denoiser_priors.files import write_arrays
 from denoiser_priors.tables import write_csv
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def restorations(config: Config, arrays: Path, table: Path, *, part: int) -> lis
         if (place := seen.index(name)) < runs.KEPT:
             kept |= {f"{key}_{place}": value for key, value in images.items()}
     said["images"] = list(dict.fromkeys(row["image"] for row in rows))
-    runs.save(arrays, said, kept)
+    write_arrays(arrays, said, **kept)
     write_csv(pd.DataFrame(rows).reindex(columns=list(runs.COLUMNS)), table)
     found = [plan.kernel_dataset(chosen), *plan.datasets(chosen)]
     manifests = [Path(config.paths.data) / name / "manifest.json" for name in found if name is not None]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import gcd, lcm
 from pathlib import Path
@@ -14,7 +13,6 @@ import numpy as np
 from denoiser_priors.config import Config
 from denoiser_priors.documents.mean_shift import plan
 from denoiser_priors.errors import ConfigError
-from denoiser_priors.files import atomic_path
 
 if TYPE_CHECKING:
     import torch
@@ -244,16 +242,3 @@ def about(config: Config, part: plan.Part) -> dict[str, Any]:
 def sizes(clean: Tensor, border: tuple[int, int]) -> dict[str, Any]:
     """Columns about the size of an image."""
     return {"height": clean.shape[-2], "width": clean.shape[-1], "border": f"{border[0]}x{border[1]}"}
-
-
-def save(path: Path, said: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
-    """Write arrays (tensors as float32) and `about`, what they are, as JSON, atomically."""
-    plain = {name: _plain(value) for name, value in arrays.items()}
-    with atomic_path(path) as temporary, open(temporary, "wb") as stream:
-        np.savez_compressed(stream, **plain, about=np.array(json.dumps(dict(said))))
-
-
-def _plain(value: Any) -> np.ndarray:
-    if hasattr(value, "detach"):
-        value = value.detach().cpu().float().numpy()
-    return np.asarray(value, dtype=np.float32)

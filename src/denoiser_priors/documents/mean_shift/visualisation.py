@@ -17,6 +17,7 @@ from torch import Tensor
 
 from denoiser_priors.config import Config
 from denoiser_priors.documents.mean_shift import patch_mixture, plan, runs
+from denoiser_priors.files import write_arrays
 
 PRIORS = ("tv", "sparse", "mixture", "mean_shift")
 
@@ -63,7 +64,7 @@ def figure_01(config: Config, out: Path) -> list[Path]:
             moved[name].append(distance)
     said = {"denoiser": chosen.name, "prior_sigma": chosen.sigma, "recipe": config.denoiser(chosen.name).recipe}
     said |= {"preset": config.preset, "moved": moved, "components": settings.components, "patches": settings.patches}
-    runs.save(out, said, {"original": torch.stack(originals), **{name: torch.stack(bent[name]) for name in PRIORS}})
+    write_arrays(out, said, original=torch.stack(originals), **{name: torch.stack(bent[name]) for name in PRIORS})
     return [config.weights_path(chosen.name), Path(config.paths.data) / settings.dataset / "manifest.json"]
 
 

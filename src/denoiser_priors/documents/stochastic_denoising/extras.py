@@ -15,6 +15,7 @@ from denoiser_priors.config import Config
 from denoiser_priors.documents.stochastic_denoising import judge, plan, runs
 from denoiser_priors.documents.stochastic_denoising.columns import SPEED
 from denoiser_priors.errors import ConfigError
+from denoiser_priors.files import write_arrays
 from denoiser_priors.tables import write_csv
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def intermediates(config: Config, out: Path) -> list[Path]:
     said = runs.about(config, settings.set, score, found, used, sigma_0, drawn)
     images = np.stack([image.float().numpy() for image, _ in kept.values()])
     sigma = np.array([level for _, level in kept.values()], np.float32)
-    runs.save(out, said, images=images, sigma=sigma, clean=found.clean[0], noisy=noisy[0])
+    write_arrays(out, said, images=images, sigma=sigma, clean=found.clean[0], noisy=noisy[0])
     return [config.weights_path(score.name)]
 
 
@@ -92,7 +93,7 @@ def inpainting(config: Config, out: Path, *, name: str) -> list[Path]:
         score.network, measured, mask, sigma_0, schedule=used, samples=settings.samples, **options
     )
     said = {**runs.about(config, settings.set, score, found, used, sigma_0, drawn), "missing": missing}
-    runs.save(out, said, clean=found.clean, mask=mask, measured=measured, samples=drawn.images.transpose(0, 1))
+    write_arrays(out, said, clean=found.clean, mask=mask, measured=measured, samples=drawn.images.transpose(0, 1))
     return [config.weights_path(score.name)]
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +12,6 @@ from denoiser_priors.config import Config
 from denoiser_priors.config.stochastic_denoising import Levels
 from denoiser_priors.documents.stochastic_denoising import plan
 from denoiser_priors.errors import ConfigError
-from denoiser_priors.files import atomic_path
 from denoiser_priors.noise import noise_field
 
 if TYPE_CHECKING:
@@ -221,18 +218,3 @@ def about(
         "processor": machine(score.device),
         "precision": config.stochastic_denoising.precision,
     }
-
-
-def save(path: Path, said: Mapping[str, Any], **arrays: Any) -> None:
-    """Write arrays (tensors as float32) and `about`, what they are, as JSON, atomically."""
-    plain = {name: _plain(value) for name, value in arrays.items()}
-    with atomic_path(path) as temporary, open(temporary, "wb") as stream:
-        np.savez_compressed(stream, **plain, about=np.array(json.dumps(dict(said))))
-
-
-def _plain(value: Any) -> np.ndarray:
-    if hasattr(value, "detach"):
-        value = value.detach().cpu()
-        value = value.float() if value.is_floating_point() else value
-        return value.numpy()
-    return np.asarray(value)

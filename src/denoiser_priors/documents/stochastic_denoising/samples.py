@@ -12,6 +12,7 @@ import pandas as pd
 
 from denoiser_priors.config import Config
 from denoiser_priors.documents.stochastic_denoising import judge, plan, runs
+from denoiser_priors.files import write_arrays
 from denoiser_priors.tables import write_csv
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def samples(config: Config, arrays: Path, table: Path, *, part: int) -> list[Pat
         "classical": name,
         "protocol": judge.PROTOCOL,
     }
-    runs.save(
+    write_arrays(
         arrays,
         said,
         clean=found.clean,
