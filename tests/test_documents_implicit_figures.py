@@ -8,9 +8,9 @@ from implicit_synthetic import SIDE, picture, synthetic_implicit, write_npz
 from denoiser_priors.documents import claims, registry, style
 from denoiser_priors.documents.claims import NOT_REPRODUCED, NOT_TESTED, REPRODUCED
 from denoiser_priors.documents.implicit_prior import figures
-from denoiser_priors.documents.implicit_prior.figures_sheet import montage
 from denoiser_priors.documents.implicit_prior.measures_manifold import distances
 from denoiser_priors.documents.implicit_prior.tables_traces import law, step_size
+from denoiser_priors.documents.sheets import montage
 from denoiser_priors.errors import ResultError
 from denoiser_priors.tables import read_csv, write_csv
 

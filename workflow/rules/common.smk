@@ -147,7 +147,7 @@ def drawing_code(document):
         f"documents/{document}/figures*.py",
         f"documents/{document}/tables*.py",
         f"documents/{document}/reference/*.csv",
-        "documents/style.py",
+        *(f"documents/{file}.py" for file in ("sheets", "stored", "style")),
     )
 
 

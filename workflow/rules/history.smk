@@ -331,7 +331,7 @@ for figure in registry.figures("history", "figure").values():
         params:
             config=CONFIG_FILE,
             figure=figure.name,
-            source=drawing_code("history") + fingerprint("documents/history/arrays.py", "documents/stored.py"),
+            source=drawing_code("history") + fingerprint("documents/history/arrays.py"),
         message:
             f"Drawing {figure.document} {figure.name}"
         shell:

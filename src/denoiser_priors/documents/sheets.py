@@ -127,3 +127,15 @@ def bare(axes: Axes) -> Axes:
 def write_under(axes: Axes, text: str) -> None:
     """Small text under an image."""
     axes.text(0.5, -0.03, text, transform=axes.transAxes, ha="center", va="top", fontsize=_SMALL, linespacing=1.15)
+
+
+def montage(images: np.ndarray, columns: int, gap: int = 2) -> np.ndarray:
+    """Images (n, C, H, W) as one (C, H', W'), clipped to [0, 1], `columns` to a row, white between them."""
+    count, channels, height, width = images.shape
+    rows = -(-count // columns)
+    size = (rows * (height + gap) - gap, columns * (width + gap) - gap)
+    whole = np.ones((channels, *size), dtype=np.float32)
+    for k, image in enumerate(images):
+        y, x = k // columns * (height + gap), k % columns * (width + gap)
+        whole[:, y : y + height, x : x + width] = np.clip(image, 0, 1)
+    return whole

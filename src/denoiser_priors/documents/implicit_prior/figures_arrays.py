@@ -12,7 +12,6 @@ from denoiser_priors.documents import stored, style
 from denoiser_priors.errors import ResultError
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 ROOM = "implicit_prior"
@@ -48,23 +47,6 @@ def load(results: Path, name: str, needed: Sequence[str] = ()) -> Stored:
     for key in needed:
         found[key]
     return found
-
-
-def show(axes: Axes, image: np.ndarray) -> None:
-    """An image (C, H, W), clipped to [0, 1], gray or colour, without axes."""
-    shown = np.clip(image, 0, 1)
-    if len(shown) == 1:
-        axes.imshow(shown[0], vmin=0, vmax=1, cmap="gray")
-    else:
-        axes.imshow(np.moveaxis(shown, 0, -1))
-    bare(axes)
-
-
-def bare(axes: Axes) -> None:
-    """No ticks and no frame."""
-    axes.set(xticks=[], yticks=[])
-    for spine in axes.spines.values():
-        spine.set_visible(False)
 
 
 def say_how(figure: Figure, about: Mapping[str, Any], *parts: str) -> None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from denoiser_priors.documents.implicit_prior.figures_arrays import Stored, load, say_how, setting, show
-from denoiser_priors.documents.implicit_prior.figures_sheet import montage, sheet, write_under
+from denoiser_priors.documents.implicit_prior.figures_arrays import Stored, load, say_how, setting
+from denoiser_priors.documents.sheets import montage, sheet, show, write_under
 from denoiser_priors.errors import ResultError
 
 if TYPE_CHECKING:

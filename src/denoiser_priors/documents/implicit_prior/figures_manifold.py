@@ -11,7 +11,8 @@ from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 
 from denoiser_priors.documents import style
-from denoiser_priors.documents.implicit_prior.figures_arrays import bare, load, say_how, setting
+from denoiser_priors.documents.implicit_prior.figures_arrays import load, say_how, setting
+from denoiser_priors.documents.sheets import bare
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
