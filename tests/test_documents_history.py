@@ -17,6 +17,7 @@ from denoiser_priors.documents.history import (
     geometry,
     ladder,
     measures,
+    measures_ladder,
     networks,
     plan,
     restoration,
@@ -24,6 +25,7 @@ from denoiser_priors.documents.history import (
     tables,
     timeline,
 )
+from denoiser_priors.documents.history.arrays import save
 from denoiser_priors.documents.history.columns import GENERALIZATION, INDI, SLOPES
 from denoiser_priors.documents.history.experiments import EXPERIMENTS
 from denoiser_priors.errors import CheckpointError, ConfigError, ResultError
@@ -244,6 +246,11 @@ def test_bases_hold_the_identities_of_a_bias_free_network(config):
         assert np.allclose(arrays["values"].sum(1), arrays["trace"], rtol=1e-3)
         assert arrays["vectors"].shape == (2, 1, 16, 16)
         assert np.allclose(np.square(arrays["vectors"]).sum((1, 2, 3)), 1, atol=1e-4)
+        clean = subjects.stack(subjects.subject(config, about["network"]).test[:2])
+        assert np.array_equal(arrays["clean"], clean[clean.std((1, 2, 3)).argmax()])
+        low, high = (level / 255 for level in plan.networks(config)[about["network"]]["learner"]["noise"])
+        assert (arrays["curve_sigma"] >= 0.999 * low).all()
+        assert (arrays["curve_sigma"] <= 1.001 * high).all()
     assert 0 <= arrays["tangent"].min() <= arrays["tangent"].max() <= 1
     with pytest.raises(ConfigError, match="no part 3"):
         bases.bases(config, out, part=3)
@@ -392,22 +399,22 @@ def ladder_table(results, differences):
 
 def test_the_size_at_which_the_order_reverses_is_interpolated_or_continued(tmp_path):
     ladder_table(tmp_path, {1: -0.4, 100: -0.2, 10_000: 0.2})
-    found = measures.order_reversed(tmp_path)
+    found = measures_ladder.order_reversed(tmp_path)
     assert found.value == pytest.approx(0.2)
     assert "reverses at about N = 1,000" in found.detail
-    assert measures.memorised(tmp_path).value == pytest.approx(0.4)
+    assert measures_ladder.memorised(tmp_path).value == pytest.approx(0.4)
     ladder_table(tmp_path, {10: -0.4, 100: -0.2})
     assert "not reversed up to N = 100; by its last two points it would at about N = 1,000" in (
-        measures.order_reversed(tmp_path).detail
+        measures_ladder.order_reversed(tmp_path).detail
     )
     ladder_table(tmp_path, {10: -0.2, 100: -0.4})
-    assert "nor nearer" in measures.order_reversed(tmp_path).detail
+    assert "nor nearer" in measures_ladder.order_reversed(tmp_path).detail
 
 
 def test_a_claim_about_sizes_that_there_are_not_is_not_tested(tmp_path):
     ladder_table(tmp_path, {1: -0.4, 100: -0.2})
     with pytest.raises(NotTested, match="on 10 and on 1,000 images"):
-        measures.transition(tmp_path, low=10, high=1000)
+        measures_ladder.transition(tmp_path, low=10, high=1000)
 
 
 def test_every_claim_has_a_measure_and_reads_what_is_made(config):
@@ -453,6 +460,23 @@ def test_every_figure_is_drawn_from_results_alone_and_twice_the_same(config, fol
     assert measures.reconstruction(folder / "results").value < 1e-9
     assert measures.tweedie(folder / "results").value < 1e-5
     assert measures.homogeneity(folder / "results").value < 1e-3
+    for claim in registry.claims("history"):
+        if claim.reads == ("history/point_geometry.npz",):
+            assert np.isfinite(measures.MEASURES[claim.measure](folder / "results").value)
+
+
+def test_samples_are_as_near_to_training_surfaces_as_new_surfaces_of_the_family(tmp_path):
+    from denoiser_priors.data.surfaces import surfaces
+
+    training, new = surfaces(64, 16, seed=0), surfaces(3, 16, seed=1)
+    near = ladder.similarities(new, training).max(1)
+    out = tmp_path / "history" / "point_geometry.npz"
+    out.parent.mkdir()
+    save(out, {}, nearest_plain=near, nearest_test=near, samples_plain=new)
+    found = measures.sampled_shapes(tmp_path)
+    assert found.value == pytest.approx(np.median(near), abs=1e-6)
+    assert "3 samples" in found.detail
+    assert near.min() > 0.9
 
 
 def test_a_missing_result_is_named(tmp_path):

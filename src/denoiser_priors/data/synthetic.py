@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from denoiser_priors.data.images import Image
 from denoiser_priors.errors import DataError
@@ -136,15 +136,16 @@ def draw_disk(parameters: np.ndarray, side: int, softness: float = 0.5) -> np.nd
     the parameters. Pixel (i, j) is centred at (i + 1/2, j + 1/2).
     """
     distance, _, _ = _polar(parameters, side)
-    cover = norm.cdf((parameters[2] - distance) / softness)
+    cover = ndtr((parameters[2] - distance) / softness)
     return parameters[4] + (parameters[3] - parameters[4]) * cover
 
 
 def disk_tangents(parameters: np.ndarray, side: int, softness: float = 0.5) -> np.ndarray:
     """Derivatives (5, side, side) of `draw_disk` by the parameters: a basis of the tangent space of the manifold."""
     distance, down, along = _polar(parameters, side)
-    cover = norm.cdf((parameters[2] - distance) / softness)
-    rim = (parameters[3] - parameters[4]) * norm.pdf((parameters[2] - distance) / softness) / softness
+    cover = ndtr((parameters[2] - distance) / softness)
+    density = np.exp(-(((parameters[2] - distance) / softness) ** 2) / 2) / np.sqrt(2 * np.pi)
+    rim = (parameters[3] - parameters[4]) * density / softness
     away = np.maximum(distance, np.finfo(float).tiny)
     return np.stack([rim * down / away, rim * along / away, rim, cover, 1 - cover])
 

@@ -65,12 +65,12 @@ def shrinkage(network: nn.Module, y: np.ndarray) -> Shrinkage:
 def bases(config: Config, out: Path, *, part: int) -> list[Path]:
     """The basis of one of the subjects (figure_harmonic_bases): faces, C-alpha images, disks.
 
-    Writes, for n test images at one noise level, `values` (n, d); of the first image `clean`, `noisy`, `denoised`
-    (C, H, W) and `vectors` (K, C, H, W), those numbered `indices` (K,); `homogeneity`, `asymmetry`, `trace`, `sure`,
-    `squared_error` (n,), of all pixels together: SURE = 2 sigma^2 tr J + |y - f|^2 - sigma^2 d (Kadkhodaie et al.
-    2024, Eq. 10); a curve `curve_sigma`, `curve_input`, `curve_psnr`; for disks `tangent` (n,): the part of the
-    manifold's tangent space, of five dimensions, that lies in the span of the first five eigenvectors. Returns the
-    inputs.
+    Writes, for n test images at one noise level, `values` (n, d); of the image `shown`, that of most contrast, `clean`,
+    `noisy`, `denoised` (C, H, W) and `vectors` (K, C, H, W), those numbered `indices` (K,); `homogeneity`, `asymmetry`,
+    `trace`, `sure`, `squared_error` (n,), of all pixels together: SURE = 2 sigma^2 tr J + |y - f|^2 - sigma^2 d
+    (Kadkhodaie et al. 2024, Eq. 10); a curve `curve_sigma`, `curve_input`, `curve_psnr` over noise levels that the
+    network was trained on; for disks `tangent` (n,): the part of the manifold's tangent space, of five dimensions, that
+    lies in the span of the first five eigenvectors. Returns the inputs.
 
     Raises:
         ConfigError: no such part.
@@ -85,6 +85,8 @@ def bases(config: Config, out: Path, *, part: int) -> list[Path]:
         what
     ]
     levels = {"faces": config.history.shuffled.sigma}.get(what, config.history.slopes.sigma)
+    low, high = (level / 255 for level in plan.networks(config)[name]["learner"]["noise"])
+    levels = [level for level in levels if low * (1 - 1e-9) <= level <= high * (1 + 1e-9)] or [sigma]
     found = subjects.subject(config, name)
     network = networks.load(config, name)
     tests = subjects.stack(found.test)
@@ -93,9 +95,9 @@ def bases(config: Config, out: Path, *, part: int) -> list[Path]:
     y = curves.noisy(clean, sigma, seed=config.seed, label=f"bases-{what}")
     output = curves.denoised(network, y)
     each = [shrinkage(network, image) for image in y]
-    size = clean[0].size
+    size, shown = clean[0].size, int(clean.reshape(count, -1).std(axis=1).argmax())
     indices = [i for i in settings.vectors if i < size]
-    vectors = each[0].vectors[:, indices].T.reshape(len(indices), *clean.shape[1:])
+    vectors = each[shown].vectors[:, indices].T.reshape(len(indices), *clean.shape[1:])
     residual = np.square(y - output).reshape(count, -1).sum(1)
     trace = np.array([one.trace for one in each])
     table = pd.DataFrame(curves.curve(network, tests, levels, seed=config.seed, label=f"curve-{what}"))
@@ -110,9 +112,10 @@ def bases(config: Config, out: Path, *, part: int) -> list[Path]:
         out,
         {"subject": what, "network": name, "sigma": sigma, "images": count, "preset": config.preset},
         values=np.stack([one.values for one in each]),
-        clean=clean[0],
-        noisy=y[0],
-        denoised=output[0],
+        shown=shown,
+        clean=clean[shown],
+        noisy=y[shown],
+        denoised=output[shown],
         vectors=vectors,
         indices=np.array(indices),
         homogeneity=[one.homogeneity for one in each],

@@ -65,6 +65,7 @@ def figure_diffusion(results: Path) -> Figure:
     drawn.panels[1, 0].patch.set_visible(False)
     parameters = stored.about["parameters"]
     told = [f"{METHODS[m].title}: " + ", ".join(f"{k} {v:.3g}" for k, v in p.items()) for m, p in parameters.items()]
+    told += ["times in pixels squared", "what was removed is shown doubled, gray is zero"]
     drawn.say(f"{_where(stored)} · {style.SIGMA} = {stored.about['sigma']:g} of 255", "; ".join(told))
     return drawn.figure
 
@@ -84,7 +85,8 @@ def figure_regularizers(results: Path) -> Figure:
     about = stored.about
     drawn.say(
         f"{_where(stored)} · {style.SIGMA} = {about['sigma']:g} of 255",
-        f"least of $|x - y|^2 + R(x)$ for each penalty $R$; deep: {about['denoiser']} (recipe {about['recipe']})",
+        r"least of $\|x - y\|_2^2 + \lambda R(x)$ for each penalty $R$; deep, in its place: "
+        f"{about['denoiser']} (recipe {about['recipe']})",
     )
     return drawn.figure
 
@@ -108,9 +110,9 @@ def figure_thresholding(results: Path) -> Figure:
     y = stored["y"]
     for axes in (right, far):
         axes.plot(y, y, color=style.NEUTRAL, linewidth=0.7, linestyle=":")
-        axes.set(xlabel="noisy coefficient", xlim=(y[0], y[-1]), ylim=(y[0], y[-1]))
-    right.plot(y, stored["soft"], color=_GREEN, label="soft")
-    right.plot(y, stored["hard"], color=_PURPLE, label="hard")
+        axes.set(xlabel="noisy coefficient, as left", xlim=(y[0], y[-1]), ylim=(y[0], y[-1]))
+    right.plot(y, stored["soft"], color=_GREEN, label=f"soft, at {about['soft_threshold']:.2g}")
+    right.plot(y, stored["hard"], color=_PURPLE, label=f"hard, at {about['hard_threshold']:.2g}")
     right.plot(y, stored["wiener"], color=style.BIASED, label="Wiener")
     right.set(ylabel="estimate", title="thresholds")
     far.plot(y, stored["wiener"], color=style.BIASED, label="Gaussian: Wiener")

@@ -56,8 +56,8 @@ def figure_generalization(results: Path) -> Figure:
 
 
 def figure_harmonic_bases(results: Path) -> Figure:
-    """A row per subject: clean, noisy, denoised, eigenvectors; on the right the eigenvalues."""
-    keys = ("values", "clean", "noisy", "denoised", "vectors", "indices")
+    """A row per subject: clean, noisy, denoised, eigenvectors of the test image of most contrast; below eigenvalues."""
+    keys = ("values", "shown", "clean", "noisy", "denoised", "vectors", "indices")
     stored = {name: load(results, f"bases/{name}.npz", keys) for name in ("faces", "c-alpha", "disks")}
     columns = 3 + max(len(each["indices"]) for each in stored.values())
     figure = style.figure(style.PAGE_WIDTH, 4.6)
@@ -71,7 +71,7 @@ def figure_harmonic_bases(results: Path) -> Figure:
                 axes.set_visible(False)
                 continue
             _vector(axes, each["vectors"][k, 0])
-            value = each["values"][0, each["indices"][k]]
+            value = each["values"][int(each["shown"]), each["indices"][k]]
             axes.set_title(rf"$\lambda_{{{each['indices'][k] + 1}}}$ = {value:.2f}", fontsize=6.5, pad=2)
         row[0].set_ylabel(f"{name}\n{style.SIGMA} = {each.about['sigma']:g}", fontsize=7)
     for axes, title in zip(grid[0], ("clean", "noisy", "denoised"), strict=False):

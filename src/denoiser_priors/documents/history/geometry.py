@@ -22,7 +22,8 @@ def point_geometry(config: Config, out: Path) -> list[Path]:
 
     Writes `training` (n, 3, H, W) and for each kind, plain and permuted, `samples_<kind>` (n, 3, H, W), points in their
     own order, `roughness_<kind>` (n,), `nearest_<kind>` (n,), cosine similarity to the nearest of 512 training
-    surfaces, `psnr_<kind>` (T,) over `sigma` (T,) with `input` (T,); `roughness_training`. Returns the inputs.
+    surfaces, `psnr_<kind>` (T,) over `sigma` (T,) with `input` (T,); `roughness_training`, and `nearest_test` (m,), the
+    similarity that new surfaces of the family have to the nearest of the same. Returns the inputs.
 
     Raises:
         CheckpointError: a network is not trained yet.
@@ -54,6 +55,7 @@ def point_geometry(config: Config, out: Path) -> list[Path]:
         said,
         training=training[: settings.samples],
         roughness_training=roughness(training),
+        nearest_test=similarities(subjects.stack(found["plain"].test), training).max(1),
         sigma=settings.sigma,
         **stored,
     )
