@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from denoiser_priors import __version__
+from denoiser_priors import __version__, devices
 from denoiser_priors.commands import data, documents, evaluation, networks, samplers
 from denoiser_priors.commands.options import UNITS
 from denoiser_priors.errors import DenoiserPriorsError
@@ -23,6 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Before torch is imported, so that its thread pools have this size from the start.
         os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(options.threads)
     try:
+        if hasattr(options, "gpus"):
+            devices.take_turns(options.gpus)
         options.run(options)
     except DenoiserPriorsError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -33,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # The reader of our output (head, less) has gone; that is no failure of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    finally:
+        devices.release()
     return 0
 
 

@@ -22,6 +22,8 @@ rule evaluate_denoiser:
         dataset=alternatives([CONFIG.bias_free.dataset]),
         noise="gaussian|uniform",
         name=alternatives(DENOISERS),
+    group:
+        "evaluations"
     conda:
         ENVIRONMENT
     threads: lambda wildcards: 1 if is_small(wildcards.name) else 2
@@ -44,7 +46,7 @@ rule evaluate_denoiser:
     shell:
         "denoiser-priors evaluate {wildcards.name} --config {params.config} --dataset {wildcards.dataset} "
         "--sigma {params.sigma} --noise {wildcards.noise} --draws {params.draws} {params.options} "
-        "--out {output.table} --threads {threads} > {log} 2>&1"
+        "--out {output.table} --threads {threads} --gpus {resources.gpu} > {log} 2>&1"
 
 
 rule compute_bias_free_figure_02:
@@ -127,6 +129,8 @@ rule bias_free_table_quality:
         "logs/bias_free_table_quality.log",
     benchmark:
         f"{RESULTS}/benchmarks/bias_free_table_quality.tsv"
+    group:
+        "tables"
     conda:
         ENVIRONMENT
     threads: 1
@@ -158,6 +162,8 @@ rule bias_free_table_slopes:
         "logs/bias_free_table_slopes.log",
     benchmark:
         f"{RESULTS}/benchmarks/bias_free_table_slopes.tsv"
+    group:
+        "tables"
     conda:
         ENVIRONMENT
     threads: 1
@@ -193,6 +199,8 @@ for figure in registry.figures("bias_free", "figure").values():
             f"logs/{figure.target}.log",
         benchmark:
             f"{RESULTS}/benchmarks/{figure.target}.tsv"
+        group:
+            "figures"
         conda:
             ENVIRONMENT
         threads: 1

@@ -53,6 +53,8 @@ rule bias_free_table_net_bias:
         "logs/bias_free_table_net_bias.log",
     benchmark:
         f"{RESULTS}/benchmarks/bias_free_table_net_bias.tsv"
+    group:
+        "tables"
     conda:
         ENVIRONMENT
     threads: 1
@@ -121,6 +123,8 @@ rule bias_free_table_subspaces:
         "logs/bias_free_table_subspaces.log",
     benchmark:
         f"{RESULTS}/benchmarks/bias_free_table_subspaces.tsv"
+    group:
+        "tables"
     conda:
         ENVIRONMENT
     threads: 1

@@ -36,7 +36,7 @@ rule compute_bias_free_residuals:
         "Testing what {wildcards.name} removes"
     shell:
         "denoiser-priors compute bias_free residuals --denoiser {wildcards.name} --config {params.config} "
-        "--out {output.table} --threads {threads} > {log} 2>&1"
+        "--out {output.table} --threads {threads} --gpus {resources.gpu} > {log} 2>&1"
 
 
 rule bias_free_table_residuals:
@@ -56,6 +56,8 @@ rule bias_free_table_residuals:
         "logs/bias_free_table_residuals.log",
     benchmark:
         f"{RESULTS}/benchmarks/bias_free_table_residuals.tsv"
+    group:
+        "tables"
     conda:
         ENVIRONMENT
     threads: 1

@@ -29,4 +29,4 @@ rule compute_bias_free_restoration:
         "Restoring blurred and noisy images"
     shell:
         "denoiser-priors compute bias_free restoration --config {params.config} --out {output.table} "
-        "--threads {threads} > {log} 2>&1"
+        "--threads {threads} --gpus {resources.gpu} > {log} 2>&1"

@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
 
 from denoiser_priors.config import load_config
 from denoiser_priors.documents import registry
@@ -43,8 +44,11 @@ ENVIRONMENT = "../../environment.yml"
 # What decides the pixels of an image that is loaded.
 IMAGE_CODE = ["data/faces.py", "data/images.py", "data/transforms.py"]
 
-# The command of that environment, even if it is not activated.
-shell.prefix(f"set -euo pipefail; PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
+# The command of that environment, even if it is not activated; in a container, that of the container.
+if DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method:
+    shell.prefix("set -euo pipefail; ")
+else:
+    shell.prefix(f"set -euo pipefail; PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 
 
 onstart:

@@ -36,7 +36,7 @@ rule train_denoiser:
         "Training {wildcards.name}"
     shell:
         "denoiser-priors train {wildcards.name} --config {params.config} --out {output.weights} "
-        "--log-csv {output.log} --threads {threads} > {log} 2>&1"
+        "--log-csv {output.log} --threads {threads} --gpus {resources.gpu} > {log} 2>&1"
 
 
 rule fetch_weights:

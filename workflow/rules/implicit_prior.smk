@@ -34,7 +34,7 @@ rule compute_implicit_prior_synthesis:
         "Sampling from the prior of photographs"
     shell:
         "denoiser-priors compute implicit_prior synthesis --config {params.config} "
-        "--out {output.arrays} {output.traces} --threads {threads} > {log} 2>&1"
+        "--out {output.arrays} {output.traces} --threads {threads} --gpus {resources.gpu} > {log} 2>&1"
 
 
 rule compute_implicit_prior_digits:
@@ -63,7 +63,7 @@ rule compute_implicit_prior_digits:
         "Sampling from the prior of digits"
     shell:
         "denoiser-priors compute implicit_prior digits --config {params.config} --out {output.arrays} "
-        "--threads {threads} > {log} 2>&1"
+        "--threads {threads} --gpus {resources.gpu} > {log} 2>&1"
 
 
 rule compute_implicit_prior_manifold:
@@ -122,7 +122,7 @@ rule compute_implicit_prior_examples:
         "Restoring the examples of {wildcards.task}"
     shell:
         "denoiser-priors compute implicit_prior examples_{wildcards.task} --config {params.config} "
-        "--out {output.arrays} --threads {threads} > {log} 2>&1"
+        "--out {output.arrays} --threads {threads} --gpus {resources.gpu} > {log} 2>&1"
 
 
 rule compute_implicit_prior_restorations:
@@ -156,7 +156,7 @@ rule compute_implicit_prior_restorations:
         "Restoring the images of {wildcards.part}"
     shell:
         "denoiser-priors compute implicit_prior restorations --part {params.number} --config {params.config} "
-        "--out {output.table} --threads {threads} > {log} 2>&1"
+        "--out {output.table} --threads {threads} --gpus {resources.gpu} > {log} 2>&1"
 
 
 for table in registry.figures("implicit_prior", "table").values():
@@ -179,6 +179,8 @@ for table in registry.figures("implicit_prior", "table").values():
             f"logs/{table.target}.log",
         benchmark:
             f"{RESULTS}/benchmarks/{table.target}.tsv"
+        group:
+            "tables"
         conda:
             ENVIRONMENT
         threads: 1
@@ -216,6 +218,8 @@ for figure in registry.figures("implicit_prior", "figure").values():
             f"logs/{figure.target}.log",
         benchmark:
             f"{RESULTS}/benchmarks/{figure.target}.tsv"
+        group:
+            "figures"
         conda:
             ENVIRONMENT
         threads: 1

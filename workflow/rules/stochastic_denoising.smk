@@ -40,7 +40,7 @@ rule compute_stochastic_denoising_samples:
         "Sampling the posterior of {wildcards.part}"
     shell:
         "denoiser-priors compute stochastic_denoising samples --part {params.number} --config {params.config} "
-        "--out {output.arrays} {output.table} --threads {threads} > {log} 2>&1"
+        "--out {output.arrays} {output.table} --threads {threads} --gpus {resources.gpu} > {log} 2>&1"
 
 
 for extra, file in posterior_plan.EXTRAS.items():
@@ -78,7 +78,7 @@ for extra, file in posterior_plan.EXTRAS.items():
             f"Sampling the posterior: {extra}"
         shell:
             "denoiser-priors compute stochastic_denoising {params.experiment} --config {params.config} "
-            "--out {output.result} --threads {threads} > {log} 2>&1"
+            "--out {output.result} --threads {threads} --gpus {resources.gpu} > {log} 2>&1"
 
 
 for table in registry.figures("stochastic_denoising", "table").values():
@@ -100,6 +100,8 @@ for table in registry.figures("stochastic_denoising", "table").values():
             f"logs/{table.target}.log",
         benchmark:
             f"{RESULTS}/benchmarks/{table.target}.tsv"
+        group:
+            "tables"
         conda:
             ENVIRONMENT
         threads: 1
@@ -137,6 +139,8 @@ for figure in registry.figures("stochastic_denoising", "figure").values():
             f"logs/{figure.target}.log",
         benchmark:
             f"{RESULTS}/benchmarks/{figure.target}.tsv"
+        group:
+            "figures"
         conda:
             ENVIRONMENT
         threads: 1

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from denoiser_priors import steps
-from denoiser_priors.commands.options import command, compute, mirror
+from denoiser_priors.commands.options import command, compute, gpus, mirror
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -19,6 +19,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     sub.add_argument("--out", metavar="FILE", type=Path, nargs="+", required=True)
     mirror(sub)
     compute(sub)
+    gpus(sub)
 
     sub = command(commands, "draw", steps.draw, "draw one figure of a document from results (a step of the workflow)")
     sub.add_argument("document")
@@ -27,6 +28,22 @@ def add(commands: argparse._SubParsersAction) -> None:
 
     sub = command(commands, "score", steps.score, "decide every claim from results and write the scorecard")
     sub.add_argument("--out", metavar="FILE", type=Path, nargs="+", help="(RESULTS/scorecard.csv and .md)")
+
+    sub = command(
+        commands,
+        "report",
+        steps.report,
+        "write the report: a page per document, self-contained, from results",
+        "Write index.html and a page per document from results and figures, whatever is there of them; what is missing "
+        "is listed with the reason. The pages need no other file and no network.",
+    )
+    sub.add_argument("--out", metavar="DIR", type=Path, help="folder of the pages (RESULTS/report)")
+    sub.add_argument(
+        "--checkout",
+        metavar="DIR",
+        type=Path,
+        help="clone of the repository, for captions and presets (default: the working folder, or where the package is)",
+    )
 
     sub = command(commands, "config", steps.show_config, "print the configuration, complete with defaults")
     which = sub.add_mutually_exclusive_group()
