@@ -1,4 +1,4 @@
-"""Experiments, figures and claims of the documents: steps of the workflow."""
+"""Experiments, figures, claims and the report of the documents: steps of the workflow."""
 
 from __future__ import annotations
 
@@ -51,3 +51,14 @@ def score(options: Namespace) -> None:
     outputs = options.out or [results / "scorecard.csv", results / "scorecard.md"]
     claims.write_scorecard(config, outputs)
     write_provenance(outputs, config={"preset": config.preset}, watch=watch)
+
+
+def report(options: Namespace) -> None:
+    """Write the report."""
+    from denoiser_priors.report.commands import find_checkout
+    from denoiser_priors.report.write import write_report
+
+    config = configuration(options)
+    folder = options.out or Path(config.paths.results) / "report"
+    pages = write_report(config, folder, find_checkout(options.checkout))
+    print(f"{pages[0]} ({len(pages)} pages, {sum(page.stat().st_size for page in pages) / 1e6:.1f} MB)")
