@@ -96,7 +96,7 @@ CONF
   slurm_wait "slurmctld" scontrol ping
   slurm_daemon slurmd -D -N "$name"
   slurm_wait "slurmd" sh -c "sinfo --noheader --format %t | grep -qx idle"
-  timeout 60 srun --ntasks=1 true || slurm_failed "no job runs"
+  timeout 180 srun --ntasks=1 true || slurm_failed "no job runs"
 }
 
 slurm_daemon() {
@@ -108,7 +108,7 @@ slurm_daemon() {
 }
 
 slurm_wait() {
-  local what=$1 end=$((SECONDS + 60))
+  local what=$1 end=$((SECONDS + 180))
   shift
   until "$@" > /dev/null 2>&1; do
     [ "$SECONDS" -lt "$end" ] || slurm_failed "$what does not answer"
