@@ -38,6 +38,7 @@ fail() {
 }
 
 work=$(mktemp -d)
+cores=$(env -u OMP_NUM_THREADS nproc)
 # shellcheck source=tests/cluster/slurm.sh
 . "$root/tests/cluster/slurm.sh"
 workflow=""
@@ -92,16 +93,16 @@ if [ -z "$reference" ]; then
   say "an undisturbed run, without Slurm"
   reference=$work/undisturbed
   copy "$reference"
-  (cd "$reference" && snakemake --cores "$(nproc)" "${smoke[@]}" "${targets[@]}") > "$work/undisturbed.log" 2>&1 \
+  (cd "$reference" && snakemake "${targets[@]}" --cores "$cores" "${smoke[@]}") > "$work/undisturbed.log" 2>&1 \
     || fail "the undisturbed run has failed"
 fi
 
 # The profile as it is, but for a node as small as this one. Trainings ask for one of the node's two GPUs, which are
 # none, so that this way of asking is seen to work.
 through_slurm() {
-  snakemake --workflow-profile profiles/slurm --cores "$(nproc)" --slurm-init-seconds-before-status-checks 3 \
+  snakemake "${targets[@]}" --workflow-profile profiles/slurm --cores "$cores" --slurm-init-seconds-before-status-checks 3 \
     --group-components figures=16 tables=5 evaluations=6 --set-resources train_denoiser:gpu=1 \
-    "${smoke[@]}" "$@" "${targets[@]}"
+    "${smoke[@]}" "$@"
 }
 
 # The number of a running job of a rule that is seen at work: it has been running for some seconds.

@@ -4,6 +4,8 @@
 # slurm_start     munged, slurmctld and slurmd, all files but slurm.conf in $work/slurm
 # slurm_remove    stops them and takes away what the two have brought
 #
+# Uses $work, a folder, and $cores, the number of them that the node has.
+#
 # Snakemake starts the steps of a job with a cleaned environment, so slurm.conf has to be in its default place.
 
 slurm_packages="munge slurm-client slurmctld slurmd"
@@ -46,9 +48,8 @@ slurm_install() {
 }
 
 slurm_start() {
-  local home=$work/slurm name cpus memory
+  local home=$work/slurm name memory
   name=$(hostname -s)
-  cpus=$(nproc)
   memory=$(awk '/^MemTotal/ {print int($2 / 1024 * 0.95)}' /proc/meminfo)
   mkdir -p "$home/state" "$home/spool" "$home/munge" /etc/slurm
   chmod 755 "$work" "$home" "$home/munge"
@@ -82,7 +83,7 @@ SlurmdLogFile=$home/slurmd.log
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
 GresTypes=gpu
-NodeName=$name NodeAddr=127.0.0.1 CPUs=$cpus RealMemory=$memory Gres=gpu:2 State=UNKNOWN
+NodeName=$name NodeAddr=127.0.0.1 CPUs=$cores RealMemory=$memory Gres=gpu:2 State=UNKNOWN
 PartitionName=test Nodes=$name Default=YES MaxTime=INFINITE State=UP
 CONF
   printf 'AutoDetect=off\nName=gpu File=%s/gpu[0-1]\n' "$home" > /etc/slurm/gres.conf
