@@ -1,4 +1,4 @@
-"""What a run through Slurm must show: every job went through it, and the results are those of another run."""
+"""What a run through Slurm must show: every step went through it, and the results are those of another run."""
 
 from __future__ import annotations
 
@@ -11,54 +11,61 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-# Steps that run where Snakemake does, by design: downloads (computing nodes often have no way out) and collectors.
-LOCAL = {"all", "fetch_dataset", "fetch_weights", "describe_denoisers"}
+# Steps that run where Snakemake does, by design: computing nodes often have no way out.
+LOCAL_STEPS = {"fetch", "fetch-weights"}
+
+# Made where Snakemake is: the resolved configuration, a description of it, and what Snakemake measures itself.
+LOCAL_FILES = ("results/config.yaml", "results/denoisers.csv", "results/README.md", "figures/README.md")
 
 
-def ran(text: str) -> dict[str, set[str]]:
-    """The outputs of every job that a log of Snakemake says it has started, by the name of the rule."""
-    found: dict[str, set[str]] = {}
-    for rule, block in re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):\n((?: {4}.*\n)+)", text, re.MULTILINE):
-        outputs = re.search(r"^ {4}output: (.*)$", block, re.MULTILINE)
-        found.setdefault(rule, set()).update(outputs[1].split(", ") if outputs else ())
-    return found
+def finished_jobs(record: Path) -> dict[str, str]:
+    """State of every job that has ended, by its number, as Slurm itself has written it (jobcomp/filetxt)."""
+    return dict(re.findall(r"^JobId=(\d+) .*?JobState=(\w+)", record.read_text(encoding="utf-8"), re.MULTILINE))
 
 
-def jobs_of_slurm(record: Path) -> dict[str, str]:
-    """State of every job, by its number, as Slurm itself has recorded it (JobCompType=jobcomp/filetxt)."""
-    text = record.read_text(encoding="utf-8")
-    return dict(re.findall(r"^JobId=(\d+) .*?JobState=(\w+)", text, re.MULTILINE))
-
-
-def through_slurm(run: Path, logs: list[Path], record: Path) -> list[str]:
-    """What speaks against all jobs having gone through Slurm; empty if nothing does.
+def through_slurm(run: Path, record: Path, steps: Path) -> list[str]:
+    """What speaks against all steps having gone through Slurm; empty if nothing does.
 
     Args:
-        run: the folder of the workflow; Slurm's own log of every job is under `logs/slurm`, named by its number.
-        logs: what Snakemake printed, where it was started.
+        run: the folder of the workflow.
         record: of finished jobs, written by Slurm.
+        steps: written by `recorder/sitecustomize.py`, a line of JSON for every step that has started.
     """
-    states = jobs_of_slurm(record)
-    made: set[str] = set()
-    for path in (run / "logs" / "slurm").rglob("*.log"):
-        if states.get(path.stem) == "COMPLETED":
-            for outputs in ran(path.read_text(encoding="utf-8", errors="replace")).values():
-                made |= outputs
-    planned: set[str] = set()
-    local = set(LOCAL)
-    for log in logs:
-        text = log.read_text(encoding="utf-8", errors="replace")
-        local |= {rule for rule in ran(text) if f"localrule {rule}:" in text}
-        for rule, outputs in ran(text).items():
-            if rule not in LOCAL and f"localrule {rule}:" in text and outputs:
-                return [f"{rule} ran where Snakemake did, not in Slurm"]
-            planned |= outputs if rule not in local else set()
-    problems = [f"{name}: no job of Slurm that was completed has made it" for name in sorted(planned - made)]
-    if not planned:
-        problems.append("no step was meant for Slurm")
+    states = finished_jobs(record)
+    started = [json.loads(line) for line in steps.read_text(encoding="utf-8").splitlines()]
+    problems, made = [], set()
+    for step in started:
+        name = step["command"][0]
+        if name in LOCAL_STEPS:
+            continue
+        if step["job"] is None or step["step"] is None:
+            problems.append(f"{' '.join(step['command'][:4])}: was started outside Slurm")
+        elif states.get(step["job"]) == "COMPLETED":
+            made |= outputs(step["command"])
+    results = {
+        path.relative_to(run).as_posix()
+        for folder in ("results", "figures")
+        for path in (run / folder).rglob("*")
+        if path.is_file() and path.suffix != ".json" and "benchmarks" not in path.parts
+    } - set(LOCAL_FILES)
+    problems += [f"{name}: no job that Slurm has completed made it" for name in sorted(results - made)]
+    if not results:
+        problems.append(f"no results in {run}")
     count = {state: list(states.values()).count(state) for state in sorted(set(states.values()))}
-    print(f"{len(made & planned)} files made by jobs of Slurm; jobs by state: {count}")
+    inside = sum(step["job"] is not None for step in started)
+    print(f"{len(results & made)} files from {inside} steps inside Slurm; its jobs by state: {count}")
     return problems
+
+
+def outputs(command: list[str]) -> set[str]:
+    """The files that a step was told to write."""
+    found, taking = set(), False
+    for word in command:
+        if word.startswith("-"):
+            taking = word in ("--out", "--log-csv")
+        elif taking:
+            found.add(word)
+    return found
 
 
 def differences(a: Path, b: Path) -> list[str]:
@@ -123,13 +130,13 @@ def main() -> int:
     sub = commands.add_parser("through-slurm")
     sub.add_argument("run", type=Path)
     sub.add_argument("record", type=Path)
-    sub.add_argument("logs", type=Path, nargs="+")
+    sub.add_argument("steps", type=Path)
     sub = commands.add_parser("same")
     sub.add_argument("a", type=Path)
     sub.add_argument("b", type=Path)
     options = parser.parse_args()
     if options.command == "through-slurm":
-        problems = through_slurm(options.run, options.logs, options.record)
+        problems = through_slurm(options.run, options.record, options.steps)
     else:
         problems = differences(options.a, options.b)
     for problem in problems[:20]:

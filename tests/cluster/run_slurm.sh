@@ -45,7 +45,11 @@ workflow=""
 finish() {
   local status=$?
   trap - EXIT
-  [ -z "$workflow" ] || kill "$workflow" 2> /dev/null || true
+  if [ -n "$workflow" ]; then
+    kill -INT "$workflow" 2> /dev/null || true
+    kill "$workflow" 2> /dev/null || true
+    wait "$workflow" 2> /dev/null || true
+  fi
   slurm_remove
   if [ "$status" -gt 0 ] && [ "$status" != 77 ]; then
     tail -n 60 "$work"/*.log 2> /dev/null | tail -n 200 >&2 || true
@@ -84,6 +88,20 @@ if [ -z "${DENOISER_PRIORS_MIRROR:-}" ] && [ -d "$root/../shared/mirror" ]; then
   export DENOISER_PRIORS_MIRROR
 fi
 
+# A workflow in the background, so that whatever ends this script ends that, too.
+begin() {
+  local log=$work/$1.log
+  shift
+  "$@" > "$log" 2>&1 &
+  workflow=$!
+}
+ended() {
+  local status=0
+  wait "$workflow" || status=$?
+  workflow=""
+  return "$status"
+}
+
 copy() {
   mkdir -p "$1"
   git -C "$root" archive HEAD | tar -x -C "$1"
@@ -93,14 +111,15 @@ if [ -z "$reference" ]; then
   say "an undisturbed run, without Slurm"
   reference=$work/undisturbed
   copy "$reference"
-  (cd "$reference" && snakemake "${targets[@]}" --cores "$cores" "${smoke[@]}") > "$work/undisturbed.log" 2>&1 \
-    || fail "the undisturbed run has failed"
+  cd "$reference"
+  begin undisturbed snakemake "${targets[@]}" --cores "$cores" "${smoke[@]}"
+  ended || fail "the undisturbed run has failed"
 fi
 
 # The profile as it is, but for a node as small as this one. Trainings ask for one of the node's two GPUs, which are
 # none, so that this way of asking is seen to work.
 through_slurm() {
-  snakemake "${targets[@]}" --workflow-profile profiles/slurm --cores "$cores" --slurm-init-seconds-before-status-checks 3 \
+  exec snakemake "${targets[@]}" --workflow-profile profiles/slurm --cores "$cores" --slurm-init-seconds-before-status-checks 3 \
     --group-components figures=16 tables=5 evaluations=6 --set-resources train_denoiser:gpu=1 \
     "${smoke[@]}" "$@"
 }
@@ -117,43 +136,45 @@ running_job() {
   echo "$job"
 }
 
+# Every step writes down from within which job of Slurm it was started, if any.
+export STEPS_RECORD="$work/steps.jsonl"
+export PYTHONPATH="$root/tests/cluster/recorder:$PYTHONPATH"
+
 run=$work/run
 record=$work/slurm/jobs.txt
 copy "$run"
 cd "$run"
 
 say "through Slurm, one training cancelled, no second attempt"
-through_slurm --retries 0 > "$work/first.log" 2>&1 &
-workflow=$!
+begin first through_slurm --retries 0
 job=$(running_job train_denoiser)
 scancel "$job"
 echo "job $job cancelled: $(scontrol show job "$job" | sed -n 's/.*Comment=//p')"
-if wait "$workflow"; then fail "the workflow has not noticed that job $job was cancelled"; fi
-workflow=""
+if ended; then fail "the workflow has not noticed that job $job was cancelled"; fi
 grep -q "^JobId=$job .*JobState=CANCELLED" "$record" || fail "Slurm does not say that job $job was cancelled"
 
 if [ -n "$short" ]; then
   say "again"
-  through_slurm > "$work/second.log" 2>&1 || fail "the rerun has failed"
+  begin second through_slurm
+  ended || fail "the rerun has failed"
 else
   say "again, one job killed, which the profile tries once more"
-  through_slurm > "$work/second.log" 2>&1 &
-  workflow=$!
+  begin second through_slurm
   job=$(running_job train_denoiser)
   # shellcheck disable=SC2046
   kill -9 $(scontrol listpids "$job" | awk 'NR > 1 && $1 > 0 { print $1 }')
   echo "job $job killed: $(scontrol show job "$job" | sed -n 's/.*Comment=//p')"
-  wait "$workflow" || fail "the rerun has failed"
-  workflow=""
+  ended || fail "the rerun has failed"
   grep -q "^JobId=$job .*JobState=FAILED" "$record" || fail "Slurm does not say that job $job has failed"
 fi
 
 say "nothing is left to do"
-through_slurm > "$work/third.log" 2>&1 || fail "a run with nothing to do has failed"
+begin third through_slurm
+ended || fail "a run with nothing to do has failed"
 grep -q "Nothing to be done" "$work/third.log" || fail "the run was not complete"
 
 say "every step went through Slurm"
-python "$root/tests/cluster/evidence.py" through-slurm "$run" "$record" "$work/first.log" "$work/second.log" \
+python "$root/tests/cluster/evidence.py" through-slurm "$run" "$record" "$work/steps.jsonl" \
   || fail "not every step went through Slurm"
 asked=$(scontrol show jobs --oneliner | grep "Comment=rule_train_denoiser" | grep -c "TresPerJob=gres:gpu:1" || true)
 trained=$(find results/denoisers -name weights.safetensors | wc -l)
