@@ -46,8 +46,7 @@ finish() {
   local status=$?
   trap - EXIT
   if [ -n "$workflow" ]; then
-    kill -INT "$workflow" 2> /dev/null || true
-    kill "$workflow" 2> /dev/null || true
+    kill -9 -- "-$workflow" 2> /dev/null || true
     wait "$workflow" 2> /dev/null || true
   fi
   slurm_remove
@@ -88,11 +87,13 @@ if [ -z "${DENOISER_PRIORS_MIRROR:-}" ] && [ -d "$root/../shared/mirror" ]; then
   export DENOISER_PRIORS_MIRROR
 fi
 
-# A workflow in the background, so that whatever ends this script ends that, too.
+# A workflow in the background, in a process group of its own: whatever ends this script ends all of that, too.
 begin() {
   local log=$work/$1.log
   shift
-  "$@" > "$log" 2>&1 &
+  set -m
+  "$@" > "$log" 2>&1 < /dev/null &
+  set +m
   workflow=$!
 }
 ended() {
@@ -119,8 +120,8 @@ fi
 # The profile as it is, but for a node as small as this one. Trainings ask for one of the node's two GPUs, which are
 # none, so that this way of asking is seen to work.
 through_slurm() {
-  exec snakemake "${targets[@]}" --workflow-profile profiles/slurm --cores "$cores" --slurm-init-seconds-before-status-checks 3 \
-    --group-components figures=16 tables=5 evaluations=6 --set-resources train_denoiser:gpu=1 \
+  exec snakemake "${targets[@]}" --workflow-profile profiles/slurm --cores "$cores" \
+    --slurm-init-seconds-before-status-checks 3 --group-components figures=16 tables=5 evaluations=6 --set-resources train_denoiser:gpu=1 \
     "${smoke[@]}" "$@"
 }
 
