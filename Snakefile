@@ -26,3 +26,4 @@ rule all:
         rules.implicit_prior.input,
         rules.stochastic_denoising.input,
         rules.score.output,
+        rules.report.input,

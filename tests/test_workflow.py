@@ -19,7 +19,8 @@ PRIOR_PLOTS = {f"implicit_prior_{name}": 1 for name in registry.figures("implici
 PRIOR_TABLES = {f"implicit_prior_{name}": 1 for name in registry.figures("implicit_prior", "table")}
 POSTERIOR_PLOTS = {f"stochastic_denoising_{name}": 1 for name in registry.figures("stochastic_denoising", "figure")}
 POSTERIOR_TABLES = {f"stochastic_denoising_{name}": 1 for name in registry.figures("stochastic_denoising", "table")}
-COLLECTORS = ("all", *registry.documents())
+# The report shows everything, so it is written anew after any change (tests/test_report_workflow.py).
+COLLECTORS = ("all", "report", "write_report", *registry.documents())
 
 
 def snakemake(folder, *arguments, configfiles=(SMOKE,), overlay=None, package=None):

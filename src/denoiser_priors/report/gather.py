@@ -46,6 +46,15 @@ class Part:
         """Whether there is anything to show."""
         return bool(self.picture or self.page or self.sheets)
 
+    @property
+    def images(self) -> dict[str, int]:
+        """Number of images by test set, the most of any of its sheets."""
+        found: dict[str, int] = {}
+        for sheet in self.sheets:
+            for dataset, count in sheet.images.items():
+                found[dataset] = max(found.get(dataset, 0), count)
+        return found
+
 
 @dataclass
 class Document:
@@ -178,13 +187,13 @@ class Gatherer:
 
     def _say_on_what(self, page: Document) -> None:
         names = dict.fromkeys(name for claim in page.claims for name in claim.denoisers)
-        for sheet in (sheet for part in page.tables for sheet in part.sheets):
-            for dataset, count in sheet.images.items():
+        for part in page.tables:
+            for dataset, count in part.images.items():
                 page.images[dataset] = max(page.images.get(dataset, 0), count)
-            names.update(dict.fromkeys(sheet.denoisers))
+            names.update(dict.fromkeys(name for sheet in part.sheets for name in sheet.denoisers))
         for claim in page.claims:
-            if claim.dataset:
-                page.images.setdefault(claim.dataset, 0)
+            for dataset in filter(None, claim.dataset.split(", ")):
+                page.images.setdefault(dataset, 0)
         page.networks = [self._networks[name] for name in names if name in self._networks]
         page.small = sorted({row.get("recipe", "") for row in page.networks} & set(SMALL_RECIPES))
 

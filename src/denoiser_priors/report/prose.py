@@ -70,10 +70,14 @@ def _captions():
     return SandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
 
 
+def code(text: str) -> Markup:
+    """Text in which nothing but `code` is marked."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+
 def inline(text: str) -> Markup:
     """A line of Markdown: code, strong and emphasised text; everything else is text."""
-    html = str(escape(text.replace("\\|", "|")))
-    html = re.sub(r"`([^`]+)`", r"<code>\1</code>", html)
+    html = str(code(text.replace("\\|", "|")))
     html = re.sub(r"\*\*([^*]+)\*\*", r"<strong>\1</strong>", html)
     return Markup(re.sub(r"(?<![\w*])\*([^*\s][^*]*)\*(?![\w*])", r"<em>\1</em>", html))
 

@@ -13,7 +13,7 @@ from denoiser_priors import __version__
 from denoiser_priors.config import Config
 from denoiser_priors.documents import registry
 from denoiser_priors.files import write_text
-from denoiser_priors.report import commands, runs
+from denoiser_priors.report import commands, prose, runs
 from denoiser_priors.report.gather import Document, Gatherer
 from denoiser_priors.report.scores import STATUSES, counts, read_scorecard
 
@@ -106,6 +106,7 @@ def _environment():
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["code"] = prose.code
     environment.filters["duration"] = runs.duration
     environment.filters["words"] = lambda text: str(text).replace("_", " ")
     return environment
