@@ -69,8 +69,8 @@ def holders():
         process.communicate()
 
 
-def attempt(names=("0", "1")):
-    """The device that is free now, or None."""
+def free(*names):
+    """The first of these devices that no process has, or None."""
 
     class Taken(Exception):
         pass
@@ -79,15 +79,17 @@ def attempt(names=("0", "1")):
         raise Taken
 
     try:
-        return devices.claim(names, waiting=give_up)
+        found = devices.claim(names or ("0", "1"), waiting=give_up)
     except Taken:
         return None
+    found.release()
+    return found.device
 
 
 def test_processes_take_different_devices_and_the_next_waits(environment, holders):
     first, second = holders(), holders()
     assert {first.stdout.readline().strip(), second.stdout.readline().strip()} == {"0", "1"}
-    assert attempt() is None
+    assert free() is None
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
@@ -96,11 +98,11 @@ def test_a_holder_that_dies_frees_its_device(environment, holders, how):
     first_device, second_device = first.stdout.readline().strip(), second.stdout.readline().strip()
     first.send_signal(how)
     first.wait()
-    claimed = attempt()
-    assert claimed.device == first_device
+    assert free() == first_device
+    assert free(second_device) is None
     second.kill()
     second.wait()
-    assert attempt((second_device,)).device == second_device
+    assert free(second_device) == second_device
 
 
 def test_who_waits_goes_on_when_a_holder_is_killed(environment, holders):
@@ -145,7 +147,7 @@ def test_the_wait_is_told_with_the_holder(environment, holders, caplog):
     for process in pair:
         process.stdout.readline()
     with caplog.at_level("INFO", logger="denoiser_priors.devices"):
-        assert attempt() is None
+        assert free() is None
     assert all(f"process {process.pid}" in caplog.text for process in pair)
 
 
@@ -172,10 +174,10 @@ def test_only_visible_devices_are_taken_and_the_process_sees_one(environment, mo
     assert devices.one_device() == "cuda"
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "5"
     assert devices.one_device("cuda") == "cuda"
-    assert attempt(("5",)) is None
+    assert free("5") is None
     devices.release()
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "5,7"
-    assert attempt(("5",)).device == "5"
+    assert free("5") == "5"
 
 
 def test_a_numbered_device_counts_among_the_visible_ones(environment, monkeypatch):
@@ -242,11 +244,11 @@ def test_networks_go_to_the_device_that_was_taken(environment, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     devices.take_turns()
     assert precision.choose_device() == torch.device("cuda")
-    assert attempt(("0",)) is None
+    assert free("0") is None
     devices.release()
     devices.take_turns(0)
     assert precision.choose_device().type == "cpu"
     devices.take_turns()
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert precision.choose_device().type == "cpu"
-    assert attempt(("0",)).device == "0"
+    assert free("0") == "0"

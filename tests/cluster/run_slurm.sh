@@ -137,6 +137,15 @@ running_job() {
   echo "$job"
 }
 
+# Slurm itself says how a job has ended.
+recorded() {
+  for _ in $(seq 60); do
+    if grep -q "^JobId=$1 .*JobState=$2" "$record"; then return; fi
+    sleep 0.5
+  done
+  fail "Slurm does not say of job $1: $2; $(grep "^JobId=$1 " "$record" || echo "it has no record of it")"
+}
+
 # Every step writes down from within which job of Slurm it was started, if any.
 export STEPS_RECORD="$work/steps.jsonl"
 export PYTHONPATH="$root/tests/cluster/recorder:$PYTHONPATH"
@@ -152,7 +161,7 @@ job=$(running_job train_denoiser)
 scancel "$job"
 echo "job $job cancelled: $(scontrol show job "$job" | sed -n 's/.*Comment=//p')"
 if ended; then fail "the workflow has not noticed that job $job was cancelled"; fi
-grep -q "^JobId=$job .*JobState=CANCELLED" "$record" || fail "Slurm does not say that job $job was cancelled"
+recorded "$job" CANCELLED
 
 if [ -n "$short" ]; then
   say "again"
@@ -166,7 +175,7 @@ else
   kill -9 $(scontrol listpids "$job" | awk 'NR > 1 && $1 > 0 { print $1 }')
   echo "job $job killed: $(scontrol show job "$job" | sed -n 's/.*Comment=//p')"
   ended || fail "the rerun has failed"
-  grep -q "^JobId=$job .*JobState=FAILED" "$record" || fail "Slurm does not say that job $job has failed"
+  recorded "$job" FAILED
 fi
 
 say "nothing is left to do"
