@@ -51,7 +51,11 @@ class Browser:
         actions += [(os.POSIX_SPAWN_DUP2, handle, number) for handle, number in zip(inner, (3, 4), strict=True)]
         environment = {**os.environ, "HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
         self._process = os.posix_spawn(
-            path, [path, *SWITCHES, f"--user-data-dir={folder / 'profile'}"], environment, file_actions=actions, setpgroup=0
+            path,
+            [path, *SWITCHES, f"--user-data-dir={folder / 'profile'}"],
+            environment,
+            file_actions=actions,
+            setpgroup=0,
         )
         for handle in (commands, answers, quiet, *inner):
             os.close(handle)

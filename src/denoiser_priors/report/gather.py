@@ -230,4 +230,3 @@ def _last_line(log: Path) -> str:
     except OSError:
         return ""
     return lines[-1][:300] if lines else ""
-

@@ -32,7 +32,7 @@ class Block:
 
     kind: str
     level: int = 0
-    html: Markup = Markup()
+    html: Markup = field(default_factory=Markup)
     items: list[Markup] = field(default_factory=list)
     header: list[Markup] = field(default_factory=list)
     numeric: list[bool] = field(default_factory=list)
@@ -83,11 +83,11 @@ def inline(text: str) -> Markup:
 
 
 def page(text: str) -> list[Block]:
-    """The blocks of a Markdown page as `tables.write_markdown` and its like write them: headings, paragraphs, tables and
+    """The blocks of a Markdown page as `tables.write_markdown` and its like write them: headings, paragraphs, tables,
     lists. The first heading, which repeats the title, is left out.
 
-    A number is quoted, not measured here, in a row whose first cell is emphasised, in a column whose header says so, and
-    anywhere under a heading that says so.
+    A number is quoted, not measured here, in a row whose first cell is emphasised, in a column whose header says so,
+    and anywhere under a heading that says so.
     """
     blocks: list[Block] = []
     quoted_from = 0
@@ -146,11 +146,13 @@ def _table(lines: list[str], everything: bool) -> Block:
     block = Block("table", header=[inline(name) for name in header])
     for cells in body:
         row = bool(cells) and re.match(r"\*[^*]+\*", cells[0]) is not None
-        block.rows.append(
-            [Cell(inline(cell), row or quoted) for cell, quoted in zip(cells, columns, strict=False)]
-        )
+        block.rows.append([Cell(inline(cell), row or quoted) for cell, quoted in zip(cells, columns, strict=False)])
     block.numeric = [
-        all(re.fullmatch(r"[-+*]*[\d.]*([eE][-+]?\d+)?( ± [\d.e+-]+)?[%*]*", cells[i]) for cells in body if i < len(cells))
+        all(
+            re.fullmatch(r"[-+*]*[\d.]*([eE][-+]?\d+)?( ± [\d.e+-]+)?[%*]*", cells[i])
+            for cells in body
+            if i < len(cells)
+        )
         for i in range(len(header))
     ]
     return block

@@ -62,9 +62,7 @@ def read_scorecard(path: Path) -> dict[str, list[Claim]]:
             raise _malformed(path, f"status {row['status']!r} of claim {row['claim']}")
         found[row["document"], row["claim"]] = _of_row(row)
     return {
-        document: [
-            found.get((document, claim.id)) or _undecided(claim, lacks) for claim in registry.claims(document)
-        ]
+        document: [found.get((document, claim.id)) or _undecided(claim, lacks) for claim in registry.claims(document)]
         for document in registry.documents()
     }
 

@@ -52,7 +52,10 @@ def write_report(config: Config, folder: Path, checkout: Path) -> list[Path]:
         "saved": commands.SAVED,
         "config_uri": _yaml_uri(config),
     }
-    pages = {f"{page.id}.html": ("document.html", {"page": page, "names": set(registry.figures(page.id))}) for page in documents}
+    pages = {
+        f"{page.id}.html": ("document.html", {"page": page, "names": set(registry.figures(page.id))})
+        for page in documents
+    }
     paths = [folder / "index.html"]
     write_text(paths[0], _render("index.html", **shared, **_overview(config, documents)))
     for name, (template, own) in pages.items():
