@@ -125,16 +125,19 @@ through_slurm() {
     "${smoke[@]}" "$@"
 }
 
-# The number of a running job of a rule that is seen at work: it has been running for some seconds.
+# The number of a job of a rule whose step is running, as that step itself has written down.
 running_job() {
-  local rule=$1 job=""
-  while [ -z "$job" ]; do
-    kill -0 "$workflow" 2> /dev/null || fail "the workflow has ended before a job of $rule was seen running"
-    job=$(squeue --noheader --states=R --format "%i %M %k" | awk -v rule="rule_$rule" \
-      'index($3, rule) == 1 { split($2, t, ":"); if (t[1] * 60 + t[2] >= 3) { print $1; exit } }')
+  local rule=$1 job
+  while kill -0 "$workflow" 2> /dev/null; do
+    for job in $(squeue --noheader --states=R --format "%i %k" | grep " rule_$rule" | cut -d " " -f 1); do
+      if grep -q "\"job\": \"$job\"" "$STEPS_RECORD"; then
+        echo "$job"
+        return
+      fi
+    done
     sleep 0.5
   done
-  echo "$job"
+  fail "the workflow has ended before a job of $rule was seen running"
 }
 
 # Slurm itself says how a job has ended.
@@ -148,6 +151,7 @@ recorded() {
 
 # Every step writes down from within which job of Slurm it was started, if any.
 export STEPS_RECORD="$work/steps.jsonl"
+touch "$STEPS_RECORD"
 export PYTHONPATH="$root/tests/cluster/recorder:$PYTHONPATH"
 
 run=$work/run
