@@ -121,8 +121,8 @@ fi
 # none, so that this way of asking is seen to work.
 through_slurm() {
   exec snakemake "${targets[@]}" --workflow-profile profiles/slurm --cores "$cores" \
-    --slurm-init-seconds-before-status-checks 3 --group-components figures=16 tables=5 evaluations=6 --set-resources train_denoiser:gpu=1 \
-    "${smoke[@]}" "$@"
+    --slurm-init-seconds-before-status-checks 3 --set-resources train_denoiser:gpu=1 \
+    --group-components figures=16 tables=5 evaluations=6 "${smoke[@]}" "$@"
 }
 
 # The number of a job of a rule whose step is running, as that step itself has written down.
