@@ -173,11 +173,15 @@ def test_a_step_that_failed_is_told_from_its_log(tmp_path, monkeypatch):
 
 def test_a_configuration_without_a_denoiser_is_told_as_the_reason(tmp_path):
     paths = {"results": str(tmp_path / "results"), "figures": str(tmp_path / "figures")}
-    config = load_config(overrides={"denoisers": {"bfcnn-color": None}, "paths": paths})
+    denoisers = dict.fromkeys(("bfcnn-color", "dncnn-bf-blur", "dncnn-cnn-blur"))
+    config = load_config(overrides={"denoisers": denoisers, "paths": paths})
     write_report(config, tmp_path / "report", ROOT)
     text = (tmp_path / "report" / "implicit_prior.html").read_text(encoding="utf-8")
     assert "the configuration has no denoiser or no test set for it" in section(text, "table_1")
     assert "no denoiser" not in section(text, "table_2")
+    text = (tmp_path / "report" / "bias_free.html").read_text(encoding="utf-8")
+    assert "the configuration has no denoiser" in section(text, "figure_20")
+    assert "no denoiser" not in section(text, "figure_02")
 
 
 def test_a_table_that_was_not_made_or_is_no_table_says_so(made):

@@ -1,11 +1,15 @@
 """The report as a target of the workflow: written from what is there, once, and again when what it shows changes."""
 
 import pytest
-from test_workflow import snakemake
+import test_workflow
 
 from denoiser_priors.documents import registry
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1200)
+
+
+def snakemake(*arguments, **settings):
+    return test_workflow.snakemake(*arguments, patience=400, **settings)
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ POSTERIOR_TABLES = {f"stochastic_denoising_{name}": 1 for name in registry.figur
 COLLECTORS = ("all", "report", "write_report", *registry.documents())
 
 
-def snakemake(folder, *arguments, configfiles=(SMOKE,), overlay=None, package=None):
+def snakemake(folder, *arguments, configfiles=(SMOKE,), overlay=None, package=None, patience=120):
     """Run Snakemake on the checkout with `folder` as its working directory; returns status and output."""
     if overlay:
         (folder / "overlay.yaml").write_text(overlay, encoding="utf-8")
@@ -34,7 +34,7 @@ def snakemake(folder, *arguments, configfiles=(SMOKE,), overlay=None, package=No
     if package:
         environment["PYTHONPATH"] = str(package)
     done = subprocess.run(
-        [str(part) for part in command], capture_output=True, text=True, env=environment, cwd=folder, timeout=120
+        [str(part) for part in command], capture_output=True, text=True, env=environment, cwd=folder, timeout=patience
     )
     return done.returncode, done.stdout + done.stderr
 
