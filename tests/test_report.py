@@ -155,7 +155,7 @@ def test_a_figure_that_was_not_made_says_so_and_why(made):
     damaged = section(texts["bias_free"], "figure_04")
     assert "<img" not in damaged
     assert "figure_04.png: not a complete PNG image" in damaged
-    assert "snakemake --cores 2 bias_free_figure_03" in missing
+    assert "snakemake --cores 2 bias_free_figure_03" in Page(missing).text
     assert 'href="bias_free.html#figure_03"' in texts["index"]
 
 
@@ -345,6 +345,11 @@ def test_means_are_shown_to_the_precision_of_their_errors(text, error, shown):
 @pytest.mark.parametrize(("text", "shown"), [("080", "080"), ("1e5", "1e+05"), ("0.60700001", "0.607"), ("a.b", "a.b")])
 def test_names_that_look_like_numbers_stay_as_they_are(text, shown):
     assert sheets.number(text) == shown
+
+
+def test_patches_of_one_image_count_as_one_image(tmp_path):
+    (tmp_path / "t.csv").write_text('dataset,image\nd,"a@1,2"\nd,"a@3,4"\nd,b\n', encoding="utf-8")
+    assert sheets.read_sheet(tmp_path / "t.csv", "t.csv").images == {"d": 2}
 
 
 @pytest.mark.parametrize("content", ["", 'a,b\n"1,2\n', "a,b\n1,2,3\n"])

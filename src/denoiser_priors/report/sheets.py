@@ -164,7 +164,8 @@ class _Seen:
         dataset = self._value(cells, "dataset")
         if dataset:
             if image := self._value(cells, "image"):
-                self._images.setdefault(dataset, set()).add(image)
+                # Patches of an image are called by its name and their place, NAME@ROW,COLUMN.
+                self._images.setdefault(dataset, set()).add(image.partition("@")[0])
             if (stated := self._value(cells, "images")).isdigit():
                 self._stated[dataset] = max(self._stated.get(dataset, 0), int(stated))
         if denoiser := self._value(cells, "denoiser"):
