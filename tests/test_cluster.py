@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -196,3 +197,21 @@ def test_missing_results_are_a_difference(results, tmp_path):
     assert len(evidence.differences(results("a"), tmp_path)) == 3
     (tmp_path / "empty").mkdir()
     assert evidence.differences(tmp_path / "empty", results("b")) == [f"no results in {tmp_path / 'empty'}"]
+
+
+# --- the script
+
+
+def test_where_slurm_cannot_be_installed_one_message_says_so(tmp_path):
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    # Everything that the script needs up to there, but no apt-get.
+    for name in ("bash", "dirname", "env", "grep", "id", "mktemp", "nproc", "rm", "tail"):
+        (tools / name).symlink_to(shutil.which(name))
+    script = ROOT / "tests" / "cluster" / "run_slurm.sh"
+    settings = {"PATH": str(tools), "TMPDIR": str(tmp_path)}
+    done = subprocess.run([str(tools / "bash"), str(script), "--short"], capture_output=True, text=True, env=settings)
+    assert done.returncode == 77, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("cannot test Slurm here: ")
+    assert [path.name for path in tmp_path.iterdir()] == ["bin"]
