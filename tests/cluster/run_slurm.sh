@@ -4,7 +4,7 @@
 #
 #   tests/cluster/run_slurm.sh [--short] [--reference DIR] [--keep-packages]
 #
-#   --short          a few figures and one kill instead of the whole preset and two
+#   --short          three figures instead of the whole preset
 #   --reference DIR  a finished run of the smoke preset to compare with, instead of one made here
 #   --keep-packages  leave the packages of Slurm installed
 #
@@ -167,20 +167,14 @@ echo "job $job cancelled: $(scontrol show job "$job" | sed -n 's/.*Comment=//p')
 if ended; then fail "the workflow has not noticed that job $job was cancelled"; fi
 recorded "$job" CANCELLED
 
-if [ -n "$short" ]; then
-  say "again"
-  begin second through_slurm
-  ended || fail "the rerun has failed"
-else
-  say "again, one job killed, which the profile tries once more"
-  begin second through_slurm
-  job=$(running_job train_denoiser)
-  # shellcheck disable=SC2046
-  kill -9 $(scontrol listpids "$job" | awk 'NR > 1 && $1 > 0 { print $1 }')
-  echo "job $job killed: $(scontrol show job "$job" | sed -n 's/.*Comment=//p')"
-  ended || fail "the rerun has failed"
-  recorded "$job" FAILED
-fi
+say "again, one training killed, which the profile tries once more"
+begin second through_slurm
+job=$(running_job train_denoiser)
+# shellcheck disable=SC2046
+kill -9 $(scontrol listpids "$job" | awk 'NR > 1 && $1 > 0 { print $1 }')
+echo "job $job killed: $(scontrol show job "$job" | sed -n 's/.*Comment=//p')"
+ended || fail "the rerun has failed"
+recorded "$job" FAILED
 
 say "nothing is left to do"
 begin third through_slurm
