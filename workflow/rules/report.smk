@@ -69,14 +69,15 @@ rule write_report:
         runtime="10m",
     params:
         config=CONFIG_FILE,
-        folder=REPORT,
+        checkout=str(CHECKOUT),
+        folder=subpath(output.index, parent=True),
         settings=config_hash(CONFIG.model_dump(mode="json", exclude={"paths", "mirror", "offline"})),
-        captions=fingerprint("*.rst", root=Path(workflow.basedir) / "workflow" / "report"),
+        captions=fingerprint("*.rst", root=CHECKOUT / "workflow" / "report"),
         source=fingerprint("report/*.py", "report/*.yaml", "report/templates/*", "documents/*/figures.yaml"),
     message:
         "Writing the report"
     shell:
-        "denoiser-priors report --config {params.config} --checkout {CHECKOUT:q} --out {params.folder} > {log} 2>&1"
+        "denoiser-priors report --config {params.config} --checkout {params.checkout:q} --out {params.folder} > {log} 2>&1"
 
 
 rule report:
