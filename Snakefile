@@ -17,6 +17,10 @@ include: "workflow/rules/implicit_prior_common.smk"
 include: "workflow/rules/implicit_prior.smk"
 include: "workflow/rules/stochastic_denoising_common.smk"
 include: "workflow/rules/stochastic_denoising.smk"
+include: "workflow/rules/mean_shift_common.smk"
+include: "workflow/rules/mean_shift.smk"
+include: "workflow/rules/history_common.smk"
+include: "workflow/rules/history.smk"
 include: "workflow/rules/report.smk"
 
 
@@ -25,5 +29,7 @@ rule all:
         rules.bias_free.input,
         rules.implicit_prior.input,
         rules.stochastic_denoising.input,
+        rules.mean_shift.input,
+        rules.history.input,
         rules.score.output,
         rules.report.input,

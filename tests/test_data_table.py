@@ -28,7 +28,13 @@ COUNTS = {
     "ddrm-celeba": 11,
     "ddrm-bedroom": 12,
     "ddrm-church": 12,
-    "released": 27,
+    "bsd100": 100,
+    "levin": 4,
+    "levin-blurred": 32,
+    "levin-kernels": 1,
+    "dmsp-kernels": 1,
+    "mcmaster": 18,
+    "released": 28,
 }
 # A home page without versions: only the checksum says which file is meant.
 UNVERSIONED = {"https://cs.nyu.edu/~roweis/data/olivettifaces.mat"}
@@ -121,10 +127,11 @@ def test_released_checkpoints_are_those_of_the_papers():
         for bias in ("bf", "cnn")
         for top in (10, 30, 55, 100)
     }
-    assert set(registry.checkpoints()) == expected | {"uip-bsd400-gray", "uip-bsd300-color", "uip-mnist-gray"}
+    others = {"uip-bsd400-gray", "uip-bsd300-color", "uip-mnist-gray", "dmsp-dae-11"}
+    assert set(registry.checkpoints()) == expected | others
     for name, row in registry.checkpoints().items():
         folder = "bias_free" if "-bf-" in name else "bias"
-        assert name.startswith("uip") or f"/{folder}/0-{name.rpartition('to')[2]}.pt" in row.url, name
+        assert name in others or f"/{folder}/0-{name.rpartition('to')[2]}.pt" in row.url, name
 
 
 def test_the_hash_of_a_dataset_follows_its_files():
@@ -151,7 +158,7 @@ def test_rows_agree_with_the_mirror(mirror):
     with open(mirror / "MANIFEST.csv", newline="") as stream:
         known = {row["path"]: (row["sha256"], int(row["bytes"])) for row in csv.DictReader(stream)}
     with_mirror = [row for row in ROWS if row.mirror]
-    assert len(with_mirror) == 529 + 36
+    assert len(with_mirror) == 529 + 36 + 157
     assert [row for row in with_mirror if known[row.mirror] != (row.sha256, row.bytes)] == []
 
 

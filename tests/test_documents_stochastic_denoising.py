@@ -39,7 +39,15 @@ SETTINGS = {
     "intermediates": {"set": "faces", "sigma": 0.406, "shown": 5},
     "inpainting_text": {"set": "faces", "sigma": 0.203, "height": 8},
     "inpainting_rows": {"set": "faces", "sigma": 0.203, "rows": 6},
-    "speed": {"images": 2, "reverse": [10, 40], "snr": [5, 120], "every": [20], "grid": "celeba"},
+    "speed": {
+        "set": "faces",
+        "sigma": [0.406],
+        "images": 2,
+        "reverse": [10, 40],
+        "snr": [5, 120],
+        "every": [20],
+        "grid": "celeba",
+    },
 }
 
 
@@ -114,7 +122,7 @@ def test_without_a_colour_denoiser_a_set_of_colour_images_is_left_out():
     config = load_config(overrides=overrides)
     assert {part.set for part in plan.parts(config)} == {"faces"}
     assert plan.lacking(config) == [f"{plan.folder(config).name}/{plan.EXTRAS[name]}" for name in
-                                    ("intermediates", "inpainting_text")]  # fmt: skip
+                                    ("intermediates", "inpainting_text", "speed")]  # fmt: skip
     with pytest.raises(ConfigError, match=r"needs a denoiser of colour images.*sets\.photographs\.denoiser"):
         plan.denoiser(config, "photographs")
 

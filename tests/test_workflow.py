@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from denoiser_priors.documents import registry
+from denoiser_priors.documents.history.plan import EXACT
 from denoiser_priors.documents.implicit_prior import plan
 
 ROOT = Path(__file__).parents[1]
@@ -19,6 +20,8 @@ PRIOR_PLOTS = {f"implicit_prior_{name}": 1 for name in registry.figures("implici
 PRIOR_TABLES = {f"implicit_prior_{name}": 1 for name in registry.figures("implicit_prior", "table")}
 POSTERIOR_PLOTS = {f"stochastic_denoising_{name}": 1 for name in registry.figures("stochastic_denoising", "figure")}
 POSTERIOR_TABLES = {f"stochastic_denoising_{name}": 1 for name in registry.figures("stochastic_denoising", "table")}
+MEAN_SHIFT = {f"mean_shift_{name}": 1 for name in registry.figures("mean_shift")}
+HISTORY = {f"history_{name}": 1 for name in registry.figures("history")}
 # The report shows everything, so it is written anew after any change (tests/test_report_workflow.py).
 COLLECTORS = ("all", "report", "write_report", *registry.documents())
 
@@ -90,8 +93,9 @@ def test_figure_20_trains_its_own_two_networks(tmp_path):
 
 def test_everything_of_the_smoke_preset(tmp_path):
     assert planned(tmp_path) == {
-        "fetch_dataset": 1,
-        "train_denoiser": 15,
+        # Photographs, and the backbone of LPIPS, which figure_indi of history is about.
+        "fetch_dataset": 2,
+        "train_denoiser": 16,
         "describe_denoisers": 1,
         "evaluate_denoiser": 22,
         "compute_bias_free_figure_02": 1,
@@ -123,13 +127,24 @@ def test_everything_of_the_smoke_preset(tmp_path):
         "compute_stochastic_denoising_speed": 1,
         **POSTERIOR_PLOTS,
         **POSTERIOR_TABLES,
+        "compute_mean_shift_restorations": 7,
+        "compute_mean_shift_figure_01": 1,
+        **MEAN_SHIFT,
+        "train_history_network": 11,
+        "compute_history_generalization": 2,
+        "compute_history_slopes": 1,
+        "compute_history_bases": 3,
+        "compute_history_timeline": 5,
+        **{f"compute_history_{name}": 1 for name in (*EXACT, "shuffled", "indi", "point_geometry")},
+        **HISTORY,
     }
 
 
 def test_the_released_preset_fetches_what_is_released_and_trains_the_rest(tmp_path):
     counts = planned(tmp_path, configfiles=[ROOT / "config" / "released.yaml"])
-    # Four ranges, with and without bias, and the gray, the colour and the digits' network of implicit_prior.
-    assert counts["fetch_weights"] == 3 * 8 + 3
+    # Four ranges, with and without bias, the gray, the colour and the digits' network of implicit_prior, and the
+    # autoencoder of mean_shift.
+    assert counts["fetch_weights"] == 3 * 8 + 3 + 1
     # The DenseNets, the networks for blurred images, those of uniform noise, and that of faces.
     assert counts["train_denoiser"] == 8 + 2 + 2 + 1
     # Networks of uniform noise are tested under uniform noise alone, those for blurred images for figure 20 alone.
@@ -137,6 +152,8 @@ def test_the_released_preset_fetches_what_is_released_and_trains_the_rest(tmp_pa
     assert counts["compute_bias_free_net_bias"] == 4 * 3
     # Fifty patches for DnCNN and ten for each of the others, ten to a job.
     assert counts["compute_bias_free_subspaces"] == 5 + 3
+    # Two sets of deblurring at four noise levels in three parts, comparisons, pairs, two sets at four factors, mosaics.
+    assert counts["compute_mean_shift_restorations"] == 2 * 4 * 3 + 4 + 8 + 2 * 4 + 1
     # Two settings in each of four tables.
     assert counts["compute_implicit_prior_restorations"] == 8
 
@@ -174,9 +191,8 @@ def test_every_figure_and_table_is_a_target_and_so_is_its_path(tmp_path):
 
 def test_a_configuration_without_twins_makes_everything_but_figure_02(tmp_path):
     families = "families: {dncnn: {bias: [false]}, rcnn: null, unet: null, densenet: null, dncnn-uniform: null}\n"
-    counts = planned(
-        tmp_path, overlay=families + "denoisers: {dncnn-bf-blur: null, dncnn-cnn-blur: null, bfcnn-color: null}"
-    )
+    none = "denoisers: {dncnn-bf-blur: null, dncnn-cnn-blur: null, bfcnn-color: null, dae-color: null}"
+    counts = planned(tmp_path, overlay=families + none)
     assert not {"bias_free_figure_02", "bias_free_figure_20", "compute_bias_free_restoration"} & set(counts)
     assert (counts["train_denoiser"], counts["bias_free_figure_03"], counts["score"]) == (2, 1, 1)
 
@@ -188,10 +204,16 @@ def test_a_folder_of_the_users_own_needs_no_download(tmp_path):
     parts = [f"{part}: {{dataset: mine, images: null}}" for part in ("examples", *plan.TASKS)]
     own += f"implicit_prior: {{{', '.join(parts)}}}\n"
     own += "stochastic_denoising: {sets: {photographs: {dataset: mine}}}\n"
+    tasks = [f"{task}: {{photographs: {{dataset: mine}}}}" for task in ("deblurring", "blind", "super_resolution")]
+    tasks += ["demosaicing: {photographs: {dataset: mine}}", "figure_01: {dataset: mine}"]
+    own += f"mean_shift: {{{', '.join(tasks)}}}\n"
     families = "families: {dncnn: {dataset: mine}, rcnn: null, unet: null, densenet: null, dncnn-uniform: null}\n"
-    restorers = "denoisers: {dncnn-bf-blur: null, dncnn-cnn-blur: null, bfcnn-color: {dataset: mine}}\n"
+    restorers = "denoisers: {dncnn-bf-blur: null, dncnn-cnn-blur: null, "
+    restorers += "bfcnn-color: {dataset: mine}, dae-color: {dataset: mine}}\n"
+    own += "history: {pictures: {dataset: mine}, timeline: {datasets: [mine]}, indi: {dataset: mine}}\n"
     counts = planned(tmp_path, overlay=own + families + restorers)
-    assert "fetch_dataset" not in counts
+    # No images; the backbone of LPIPS alone.
+    assert counts["fetch_dataset"] == 1
     assert counts["evaluate_denoiser"] == 8
 
 
@@ -339,6 +361,19 @@ FROM_TABLE = {
 def test_a_changed_setting_reruns_what_depends_on_it(finished, overlay, rerun):
     counts = planned(finished, overlay=overlay)
     assert counts == {name: count for name, count in rerun.items() if count}
+
+
+def test_after_an_interrupted_training_nothing_old_is_taken_for_current(finished, tmp_path):
+    """Snakemake removes the weights of a training that is stopped; what the former weights gave is still there."""
+    folder = tmp_path / "run"
+    shutil.copytree(finished, folder)
+    overlay = "families: {unet: {training: {lr: 0.01}}}"
+    undisturbed = planned(finished, overlay=overlay)
+    weights = list((folder / "results" / "denoisers").glob("unet-*/weights.safetensors"))
+    assert len(weights) == undisturbed["train_denoiser"] == 2
+    for path in weights:
+        path.unlink()
+    assert planned(folder, overlay=overlay) == undisturbed
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,9 @@ _PUBLIC = {
     "sample_prior": "denoiser_priors.samplers.coarse_to_fine",
     "solve_linear_inverse": "denoiser_priors.samplers.coarse_to_fine",
     "residual_tests": "denoiser_priors.metrics.residual",
+    "deblur": "denoiser_priors.restoration.mean_shift",
+    "super_resolve": "denoiser_priors.restoration.mean_shift",
+    "demosaic": "denoiser_priors.restoration.mean_shift",
     "posterior_denoise": "denoiser_priors.samplers.langevin",
     "posterior_inpaint": "denoiser_priors.samplers.langevin",
 }

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from denoiser_priors import __version__, devices
-from denoiser_priors.commands import data, documents, evaluation, networks, samplers
+from denoiser_priors.commands import data, documents, evaluation, networks, restoration, samplers
 from denoiser_priors.commands.options import UNITS
 from denoiser_priors.errors import DenoiserPriorsError
 
@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"denoiser-priors {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for room in (data, networks, evaluation, samplers, documents):
+    for room in (data, networks, evaluation, samplers, restoration, documents):
         room.add(commands)
     return parser
 

@@ -33,6 +33,7 @@ rule evaluate_denoiser:
         gpu=lambda wildcards: 0 if is_small(wildcards.name) else 1,
     params:
         config=CONFIG_FILE,
+        trained=lambda wildcards: training_of([wildcards.name]),
         sigma=lambda wildcards: " ".join(
             f"{sigma:g}"
             for sigma in (CONFIG.bias_free.sigma if wildcards.noise == "gaussian" else CONFIG.bias_free.uniform_sigma)
@@ -67,6 +68,7 @@ rule compute_bias_free_figure_02:
         runtime="30m",
     params:
         config=CONFIG_FILE,
+        trained=training_of(EXAMPLE_TWINS),
         example=CONFIG.bias_free.figure_02.model_dump(mode="json"),
         dataset=CONFIG.bias_free.dataset,
         preset=CONFIG.preset,
@@ -102,6 +104,7 @@ rule bias_free_table_homogeneity:
         runtime="30m",
     params:
         config=CONFIG_FILE,
+        trained=training_of(plan.bias_free_denoisers(CONFIG)),
         dataset=CONFIG.bias_free.dataset,
         seed=CONFIG.seed,
         source=experiment_code(),

@@ -26,6 +26,7 @@ rule compute_bias_free_net_bias:
         runtime="4h",
     params:
         config=CONFIG_FILE,
+        trained=lambda wildcards: training_of([wildcards.name]),
         settings=lambda wildcards: sizes_of(BIASED_NETWORKS[wildcards.name]),
         dataset=CONFIG.bias_free.dataset,
         limit=CONFIG.bias_free.limit,
@@ -93,6 +94,7 @@ rule compute_bias_free_subspaces:
         runtime="4h",
     params:
         config=CONFIG_FILE,
+        trained=lambda wildcards: training_of([wildcards.name]),
         settings=sizes_of(CONFIG.bias_free.subspaces),
         dataset=CONFIG.bias_free.dataset,
         limit=CONFIG.bias_free.limit,
@@ -159,6 +161,7 @@ rule compute_bias_free_filters:
         runtime="30m",
     params:
         config=CONFIG_FILE,
+        trained=training_of(plan_analysis.filter_networks(CONFIG).values()),
         settings=sizes_of(CONFIG.bias_free.filters),
         dataset=CONFIG.bias_free.dataset,
         limit=CONFIG.bias_free.limit,
@@ -190,6 +193,7 @@ rule compute_bias_free_decomposition:
         runtime="30m",
     params:
         config=CONFIG_FILE,
+        trained=training_of(plan_analysis.decomposed_networks(CONFIG).values()),
         settings=sizes_of(CONFIG.bias_free.decomposition),
         dataset=CONFIG.bias_free.dataset,
         limit=CONFIG.bias_free.limit,

@@ -26,6 +26,7 @@ rule compute_bias_free_residuals:
         gpu=lambda wildcards: 0 if is_small(wildcards.name) else 1,
     params:
         config=CONFIG_FILE,
+        trained=lambda wildcards: training_of([wildcards.name]),
         settings=sizes_of(CONFIG.bias_free.residuals),
         sigma=CONFIG.bias_free.sigma,
         dataset=CONFIG.bias_free.dataset,

@@ -15,8 +15,10 @@ from snakemake.settings.types import DeploymentMethod
 from denoiser_priors.config import load_config
 from denoiser_priors.documents import registry
 from denoiser_priors.documents.bias_free import plan
+from denoiser_priors.documents.history import plan as history_plan
 from denoiser_priors.documents.implicit_prior import plan as prior_plan
 from denoiser_priors.documents.inventory import inventory
+from denoiser_priors.documents.mean_shift import plan as mean_shift_plan
 from denoiser_priors.documents.sources import PACKAGE, fingerprint
 from denoiser_priors.documents.stochastic_denoising import plan as posterior_plan
 from denoiser_priors.errors import ConfigError
@@ -107,6 +109,17 @@ def training_code(name):
     return fingerprint(*networks, "training/*.py", *data, *IMAGE_CODE, "noise.py")
 
 
+def training_of(names):
+    """What the weights of denoisers depend on, as a parameter of the steps that read them.
+
+    Snakemake goes by the files that are there. Where new settings ask for another network and its training is
+    interrupted, its weights are gone and what the old ones gave is not; without this it would be taken for current.
+    """
+    specs = {name: DENOISERS[name] for name in names}
+    code = {name: training_code(name) for name, spec in specs.items() if spec.source == "train"}
+    return {name: {"spec": spec.model_dump(mode="json"), "source": code.get(name)} for name, spec in specs.items()}
+
+
 def evaluation_code():
     """A hash of the code that decides what an evaluation gives."""
     metrics = [f"metrics/{file}.py" for file in ("perceptual", "quality")]
@@ -176,6 +189,12 @@ PRIOR_LACKS = prior_plan.lacking(CONFIG)
 # Results of stochastic_denoising whose set has no denoiser.
 POSTERIOR_LACKS = posterior_plan.lacking(CONFIG)
 
+# Results of mean_shift that no set is configured for, or that have no prior.
+MEAN_SHIFT_LACKS = mean_shift_plan.lacking(CONFIG)
+
+# Results of history that show a learned denoiser, where there is none.
+HISTORY_LACKS = history_plan.lacking(CONFIG)
+
 # What the claims are decided from.
 CLAIMS_READ = sorted(
     {
@@ -183,6 +202,6 @@ CLAIMS_READ = sorted(
         for document in registry.documents()
         for claim in registry.read(document, "claims.yaml")
         for file in claim["reads"]
-        if file not in (*WITHOUT.values(), *PRIOR_LACKS, *POSTERIOR_LACKS)
+        if file not in (*WITHOUT.values(), *PRIOR_LACKS, *POSTERIOR_LACKS, *MEAN_SHIFT_LACKS, *HISTORY_LACKS)
     }
 )

@@ -26,6 +26,7 @@ rule compute_implicit_prior_synthesis:
         gpu=0 if all_small(prior_of(CONFIG.implicit_prior.synthesis.channels)) else 1,
     params:
         config=CONFIG_FILE,
+        trained=training_of(prior_of(CONFIG.implicit_prior.synthesis.channels)),
         settings=prior_plan.sampler_settings(CONFIG, "synthesis", "final"),
         preset=CONFIG.preset,
         seed=CONFIG.seed,
@@ -55,6 +56,7 @@ rule compute_implicit_prior_digits:
         gpu=0 if all_small(PRIORS["digits"]) else 1,
     params:
         config=CONFIG_FILE,
+        trained=training_of(PRIORS["digits"]),
         settings=prior_plan.sampler_settings(CONFIG, "digits", "final"),
         preset=CONFIG.preset,
         seed=CONFIG.seed,
@@ -113,6 +115,7 @@ rule compute_implicit_prior_examples:
         gpu=0 if all_small(prior_of(CONFIG.implicit_prior.examples.channels)) else 1,
     params:
         config=CONFIG_FILE,
+        trained=training_of(prior_of(CONFIG.implicit_prior.examples.channels)),
         settings=prior_plan.sampler_settings(CONFIG, "beta", "final"),
         examples=lambda wildcards: prior_plan.example_settings(CONFIG, wildcards.task),
         preset=CONFIG.preset,
@@ -147,6 +150,7 @@ rule compute_implicit_prior_restorations:
         gpu=lambda wildcards: 0 if all_small(prior_of(prior_part(wildcards).settings.channels)) else 1,
     params:
         config=CONFIG_FILE,
+        trained=lambda wildcards: training_of(prior_of(prior_part(wildcards).settings.channels)),
         number=lambda wildcards: prior_part(wildcards).number,
         settings=prior_plan.sampler_settings(CONFIG, "beta", "lpips"),
         part=lambda wildcards: prior_plan.part_settings(prior_part(wildcards)),

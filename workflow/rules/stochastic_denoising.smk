@@ -23,13 +23,14 @@ rule compute_stochastic_denoising_samples:
         part=alternatives(POSTERIOR_PARTS),
     conda:
         ENVIRONMENT
-    threads: lambda wildcards: 1 if all_small(score_of(posterior_part(wildcards).set)) else 2
+    threads: 1
     resources:
         mem_mb=2000 + CONFIG.stochastic_denoising.memory_mb,
         runtime=lambda wildcards: "60m" if all_small(score_of(posterior_part(wildcards).set)) else "12h",
         gpu=lambda wildcards: 0 if all_small(score_of(posterior_part(wildcards).set)) else 1,
     params:
         config=CONFIG_FILE,
+        trained=lambda wildcards: training_of(score_of(posterior_part(wildcards).set)),
         number=lambda wildcards: posterior_part(wildcards).number,
         settings=posterior_plan.shared_settings(CONFIG, "classical", "lpips"),
         part=lambda wildcards: posterior_plan.part_settings(posterior_part(wildcards)),
@@ -60,13 +61,14 @@ for extra, file in posterior_plan.EXTRAS.items():
             f"{RESULTS}/benchmarks/compute_stochastic_denoising_{extra}.tsv"
         conda:
             ENVIRONMENT
-        threads: weight_of_extra(extra, 1, 2)
+        threads: 1
         resources:
             mem_mb=2000 + CONFIG.stochastic_denoising.memory_mb,
             runtime=weight_of_extra(extra, "60m", "12h"),
             gpu=weight_of_extra(extra, 0, 1),
         params:
             config=CONFIG_FILE,
+            trained=training_of(score_of(set_of(extra))),
             experiment=extra,
             settings=posterior_plan.shared_settings(CONFIG, *(["lpips"] if extra == "speed" else [])),
             extra=posterior_plan.extra_settings(CONFIG, extra),

@@ -14,7 +14,9 @@ def add(commands: argparse._SubParsersAction) -> None:
     sub = command(
         commands, "evaluate", steps.evaluate, "measure PSNR, SSIM and LPIPS of one denoiser across noise levels"
     )
-    sub.add_argument("name", metavar="NAME", help="a denoiser of the configuration, or a weights file")
+    sub.add_argument(
+        "name", metavar="NAME", help="a denoiser of the configuration, a weights file, or a classical method"
+    )
     images = sub.add_mutually_exclusive_group(required=True)
     images.add_argument("--dataset", metavar="ID", help="test images, see `denoiser-priors list datasets`")
     images.add_argument("--images", metavar="DIR", type=Path, help="test images: every image file of a folder")
@@ -38,11 +40,20 @@ def add(commands: argparse._SubParsersAction) -> None:
         "denoise",
         steps.denoise,
         "denoise an image file or a folder of them",
-        "Denoise an image file, or every image of a folder, with a blind denoiser: no noise level is asked for.",
+        "Denoise an image file, or every image of a folder, with a blind network, which finds the noise level itself, "
+        "or with a classical method (bm3d, nlm, tv, ..., see `denoiser-priors list denoisers`), which needs --sigma.",
     )
     sub.add_argument("input", metavar="INPUT", type=Path, help="image file or folder")
     sub.add_argument("output", metavar="OUTPUT", type=Path, help="image file or folder to write")
-    sub.add_argument("--denoiser", metavar="NAME", required=True, help="a denoiser, or a weights file")
+    sub.add_argument(
+        "--denoiser", metavar="NAME", required=True, help="a denoiser, a weights file, or a classical method"
+    )
+    sub.add_argument(
+        "--sigma",
+        metavar="S",
+        type=_noise_level,
+        help="for classical methods: the noise level on the [0, 255] scale, or auto to estimate it from each image",
+    )
     mirror(sub)
     compute(sub)
 
@@ -88,3 +99,11 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     sub.add_argument("--alpha", metavar="P", type=float, default=0.05, help="level of the tests (default: 0.05)")
     sub.add_argument("--out", metavar="FILE.csv", type=Path, help="table of all values, one row an image")
+
+
+def _noise_level(text: str) -> float | str:
+    """A noise level of the command line; what is no number goes on as it is, to be explained with the rest."""
+    try:
+        return float(text)
+    except ValueError:
+        return text

@@ -13,7 +13,9 @@ from pydantic import Field, ValidationError, model_validator
 from denoiser_priors.config.bias_free import BiasFree
 from denoiser_priors.config.errors import explain, messages, nearest
 from denoiser_priors.config.files import merge, read_yaml
+from denoiser_priors.config.history import History
 from denoiser_priors.config.implicit_prior import ImplicitPrior
+from denoiser_priors.config.mean_shift import MeanShift
 from denoiser_priors.config.stochastic_denoising import StochasticDenoising
 from denoiser_priors.config.values import Architecture, BlurRange, Channels, Model, Noise, NoiseRange, Recipe, Transform
 from denoiser_priors.errors import ConfigError
@@ -194,6 +196,13 @@ class Config(Model):
         }
         | {
             "bfcnn-color": Entry(architecture="dncnn", noise_range=(0, 100), channels=3),
+            # One noise level alone needs less training: 11 for deblurring and super-resolution, 3 for demosaicing.
+            "dae-color": Entry(
+                architecture="dncnn", bias=True, noise_range=(11, 11), channels=3, training={"epochs": 6}
+            ),
+            "dae-color-3": Entry(
+                architecture="dncnn", bias=True, noise_range=(3, 3), channels=3, training={"epochs": 6}
+            ),
             # Digits are smaller than the patches of photographs, and neither mirrored nor turned.
             "bfcnn-mnist": Entry(
                 architecture="dncnn",
@@ -225,6 +234,10 @@ class Config(Model):
         StochasticDenoising(),
         description="experiments of the document stochastic_denoising; sigma is on the [0, 1] scale here",
     )
+    mean_shift: MeanShift = Field(
+        MeanShift(), description="experiments of the document mean_shift; sigma is on the [0, 255] scale here"
+    )
+    history: History = Field(History(), description="experiments of the document history")
 
     @model_validator(mode="after")
     def _resolvable(self) -> Config:
@@ -245,8 +258,14 @@ class Config(Model):
             self._check_dataset(f"implicit_prior.{key}", dataset)
         for key, dataset in self.stochastic_denoising.datasets().items():
             self._check_dataset(f"stochastic_denoising.{key}", dataset)
+        for key, dataset in self.mean_shift.datasets().items():
+            self._check_dataset(f"mean_shift.{key}", dataset)
+        for key, dataset in self.history.datasets().items():
+            self._check_dataset(f"history.{key}", dataset)
         self._check_roles()
         self._check_sets()
+        self._check_mean_shift()
+        self._check_history()
         return self
 
     def _check_roles(self) -> None:
@@ -276,6 +295,22 @@ class Config(Model):
                     f"{where}: {chosen.denoiser} is for images of {specs[chosen.denoiser].channels} channel(s), not "
                     f"{chosen.channels}"
                 )
+
+    def _check_mean_shift(self) -> None:
+        specs = self.denoisers_by_name()
+        for key, (name, channels) in self.mean_shift.named_denoisers().items():
+            if name not in specs:
+                raise ValueError(f"mean_shift.{key}: unknown denoiser {name!r}{nearest(name, specs)}")
+            if specs[name].channels not in channels:
+                raise ValueError(f"mean_shift.{key}: {name} is for gray images; expected one for colour images")
+
+    def _check_history(self) -> None:
+        specs = self.denoisers_by_name()
+        for key, name in self.history.named_denoisers().items():
+            if name not in specs:
+                raise ValueError(f"history.{key}: unknown denoiser {name!r}{nearest(name, specs)}")
+            if specs[name].channels != 1:
+                raise ValueError(f"history.{key}: {name} is for colour images; expected one for gray images")
 
     def of_photographs(self, dataset: str) -> bool:
         """Whether a dataset is of photographs of anything, not of one class such as digits, faces or bedrooms."""

@@ -114,9 +114,9 @@ class Rows(Inpainting):
 class Speed(Model):
     """Quality against the number of network calls (figure_speed)."""
 
-    set: str = Field("faces", description="name of the test set and its denoiser")
+    set: str = Field("photographs", description="name of the test set and its denoiser")
     sigma: tuple[Annotated[float, Field(gt=0, le=2)], ...] = Field(
-        (0.406,), min_length=1, description="sigma_0, [0, 1] scale"
+        (0.203,), min_length=1, description="sigma_0, [0, 1] scale"
     )
     images: Count | None = Field(8, description="first so many images of the set; null: all")
     samples: Count = Field(1, description="samples of each image")

@@ -71,7 +71,7 @@ class FileRow:
 class Dataset:
     """A dataset: its description and its files, by path; each file has one row or several alternatives.
 
-    `kind` is "images" or "weights"; `format` says how images are read ("files", "idx", "digits-csv",
+    `kind` is "images", "weights" or "kernels"; `format` says how images are read ("files", "idx", "digits-csv",
     "olivetti", "lfw25").
     """
 
@@ -153,4 +153,4 @@ def dataset(dataset_id: str) -> Dataset:
 
 def checkpoints() -> dict[str, FileRow]:
     """The authors' released weights, by checkpoint id (`dncnn-bf-0to10`, `uip-bsd400-gray`, ...)."""
-    return {path.removesuffix(".pt"): rows[0] for path, rows in _table()[CHECKPOINTS].files.items()}
+    return {path.rpartition(".")[0]: rows[0] for path, rows in _table()[CHECKPOINTS].files.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from denoiser_priors.data.images import Image, load_images, read_folder, read_im
 from denoiser_priors.errors import ConfigError, DataError, ResultError
 from denoiser_priors.evaluation.apply import apply, evaluating, match_channels
 from denoiser_priors.evaluation.imagefiles import check_output, to_uint8, write_image
+from denoiser_priors.evaluation.levels import at_level, check_told
 from denoiser_priors.evaluation.protocols import Protocol, get_protocol
 from denoiser_priors.evaluation.sweep import check_noise, evaluate_images
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Denoising = str | os.PathLike | Callable[[torch.Tensor], torch.Tensor]
-"""A name of the configuration, a weights file, or anything from (N, C, H, W) tensors in [0, 1] to the same shape."""
+"""A name of the configuration or of a classical denoiser, a weights file, or anything from (N, C, H, W) tensors in
+[0, 1] to the same shape."""
 
 Configuration = Config | str | os.PathLike | Sequence[str | os.PathLike] | None
 """A configuration, a file or several laid over that of the working folder (or the default preset), or
@@ -50,8 +52,9 @@ def evaluate(
     """Measure how well a denoiser does on clean images to which noise is added.
 
     Args:
-        denoiser: a name of the configuration, a weights file, or a callable from (N, C, H, W) float32 tensors with
-            values on the [0, 1] scale to the same shape. Its attribute `channels` says if it takes gray (1) or
+        denoiser: a name of the configuration, a weights file, the name of a classical denoiser ("bm3d", "nlm", "tv",
+            ..., see `classical.names`; it is told the noise level), or a callable from (N, C, H, W) float32 tensors
+            with values on the [0, 1] scale to the same shape. Its attribute `channels` says if it takes gray (1) or
             colour (3) images; a callable without one gets gray images, or arrays as they are.
         dataset: id of a dataset (its test images, fetched if need be) or of a folder named in the configuration.
         images: instead of `dataset`: a folder, or a list of `data.images.Image` or of uint8 arrays (H, W) or (H, W, 3).
@@ -112,6 +115,7 @@ def denoise(
     denoiser: Denoising,
     config: Configuration = None,
     device: str | torch.device | None = None,
+    sigma: float | Literal["auto"] | None = None,
 ) -> np.ndarray:
     """Denoise one image.
 
@@ -119,18 +123,22 @@ def denoise(
         image: (H, W) gray or (H, W, 3) colour; uint8, or floating point on the [0, 1] scale (noise may exceed it).
         denoiser: as for `evaluate`. A gray denoiser gets the channels of a colour image one by one.
         config, device: as for `evaluate`.
+        sigma: for a classical denoiser, and only for one: the standard deviation of the noise on the [0, 255] scale,
+            or "auto" to have it estimated, see `evaluation.levels`.
 
     Returns:
         The denoised image, in the shape and dtype of `image`. uint8 is clipped and rounded; floating point is not
         clipped.
 
     Raises:
+        ConfigError: no noise level for a classical denoiser, one for a blind network, or an impossible one.
         DataError: another shape, dtype or range, or a gray image for a colour denoiser.
         ResultError: the denoiser's output is not finite.
     """
     pixels = _checked(image)
-    network, _ = resolve(denoiser, _config(config), device)
-    denoised = _denoise(pixels, network, device)
+    network, label = resolve(denoiser, _config(config), device)
+    check_told(network, label, sigma)
+    denoised = _denoise(pixels, network, device, sigma)
     return to_uint8(denoised) if image.dtype == np.uint8 else denoised.astype(image.dtype)
 
 
@@ -140,6 +148,7 @@ def denoise_file(
     denoiser: Denoising,
     config: Configuration = None,
     device: str | torch.device | None = None,
+    sigma: float | Literal["auto"] | None = None,
 ) -> list[Path]:
     """Denoise an image file, or every image file of a folder.
 
@@ -151,11 +160,13 @@ def denoise_file(
         input: an image file, or a folder (its sub-folders and hidden files do not count).
         output: the file to write, or a folder, which gets a file of the input's name; a folder if `input` is one.
         denoiser, config, device: as for `evaluate`.
+        sigma: as for `denoise`; "auto" is estimated for each image.
 
     Returns:
         The files written.
 
     Raises:
+        ConfigError: no noise level for a classical denoiser, one for a blind network, or an impossible one.
         DataError: an input that is no image, an empty folder, an output of unknown type or in the place of the input.
         DenoiserPriorsError: the denoiser cannot be loaded, the disk is full or the output cannot be written.
     """
@@ -163,10 +174,11 @@ def denoise_file(
     for source, target in pairs:
         check_output(target)
         read_image(source)
-    network, _ = resolve(denoiser, _config(config), device)
+    network, label = resolve(denoiser, _config(config), device)
+    check_told(network, label, sigma)
     for source, target in pairs:
         try:
-            denoised = _denoise(_checked(read_image(source)), network, device)
+            denoised = _denoise(_checked(read_image(source)), network, device, sigma)
         except (DataError, ResultError) as error:
             raise type(error)(f"{source}: {error}") from error
         write_image(target, denoised)
@@ -189,8 +201,11 @@ def _pairs(source: Path, target: Path) -> list[tuple[Path, Path]]:
     return pairs
 
 
-def _denoise(pixels: np.ndarray, network: Callable, device: str | torch.device | None) -> np.ndarray:
+def _denoise(
+    pixels: np.ndarray, network: Callable, device: str | torch.device | None, sigma: float | str | None = None
+) -> np.ndarray:
     """Denoise a float32 array (H, W) or (H, W, C); the result is not clipped."""
+    network = at_level(network, pixels, sigma)
     batch = torch.from_numpy(np.atleast_3d(pixels)).permute(2, 0, 1)[None]
     with evaluating(network, device) as where:
         denoised = apply(network, match_channels(network, batch.to(where))).reshape(batch.shape).cpu()
@@ -232,8 +247,13 @@ def resolve(denoiser: Denoising, config: Config, device: str | torch.device | No
         return denoiser, label
     if not isinstance(denoiser, (str, os.PathLike)):
         raise ConfigError(f"a denoiser is a name, a weights file or a callable, not {type(denoiser).__name__}.")
+    from denoiser_priors import classical
     from denoiser_priors.networks.precision import choose_device
     from denoiser_priors.networks.zoo import load_denoiser
+
+    # The user's own names come first, so that a configuration which took one of these means what it did.
+    if denoiser in classical.names() and denoiser not in config.denoisers_by_name() and not Path(denoiser).is_file():
+        return classical.get(denoiser).ready(), denoiser
 
     network = load_denoiser(denoiser, config, device=choose_device(device))
     if isinstance(denoiser, str) and denoiser in config.denoisers_by_name():

@@ -50,7 +50,8 @@ def evaluate_images(
 
     Args:
         denoiser: from (N, C, H, W) with values on the [0, 1] scale to the same shape. A module is used in evaluation
-            mode; its batch norm should be folded. An attribute `channels` is compared with the images.
+            mode; its batch norm should be folded. An attribute `channels` is compared with the images. One with a
+            method `at` (a classical denoiser) is told the noise level: `denoiser.at(sigma)` is what denoises.
         images: with different names, in any order; sizes may differ.
         name, dataset: what the columns `denoiser` and `dataset` say; `dataset` is part of the noise's key.
         sigmas: standard deviations of the noise on the [0, 255] scale.
@@ -92,7 +93,7 @@ def evaluate_images(
                 ]
                 repeated = clean.repeat(len(part), 1, 1, 1)
                 noisy = repeated + torch.stack([torch.from_numpy(field) for field in fields]).to(device)
-                denoised = apply(_called(denoiser, [sigma for _, sigma, _ in keys], device), noisy)
+                denoised = _denoised(denoiser, noisy, [sigma for _, sigma, _ in keys], device)
                 _check_finite(denoised, keys, name)
                 measured = _measure(protocol, repeated, noisy, denoised)
                 if reference is None:
@@ -105,13 +106,6 @@ def evaluate_images(
                 bar.update(len(keys))
     ordered = [rows[image.name, sigma, draw] for image in images for sigma, draw in conditions]
     return pd.DataFrame(ordered, columns=list(EVALUATION_COLUMNS))
-
-
-def _called(denoiser: Callable, sigmas: Sequence[float], device: torch.device) -> Callable:
-    """The denoiser as a function of the images alone; one that is told the noise level is told those of `sigmas`."""
-    if not getattr(denoiser, "told", False):
-        return denoiser
-    return functools.partial(denoiser, sigma=torch.tensor(sigmas, device=device) / 255)
 
 
 def check_noise(sigmas: Sequence[float], noise: str, draws: int) -> list[float]:
@@ -175,6 +169,17 @@ def _clean(images: list[Image]) -> torch.Tensor:
 
 def _batched(items: list, size: int) -> Iterator[list]:
     return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def _denoised(denoiser: Callable, noisy: torch.Tensor, sigmas: list[float], device: torch.device) -> torch.Tensor:
+    """Noisy images, denoised; `sigmas` are their levels, equal ones in a row, for denoisers that are told."""
+    if hasattr(denoiser, "at"):
+        runs = [(sigma, len(list(run))) for sigma, run in itertools.groupby(sigmas)]
+        parts = noisy.split([length for _, length in runs])
+        return torch.cat([apply(denoiser.at(sigma), part) for (sigma, _), part in zip(runs, parts, strict=True)])
+    if getattr(denoiser, "told", False):
+        denoiser = functools.partial(denoiser, sigma=torch.tensor(sigmas, device=device) / 255)
+    return apply(denoiser, noisy)
 
 
 def _measure(protocol: Protocol, clean: torch.Tensor, noisy: torch.Tensor, denoised: torch.Tensor) -> list[list[float]]:

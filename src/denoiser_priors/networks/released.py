@@ -1,8 +1,10 @@
 """The authors' released weights: which there are, and their conversion to networks of this suite, tensor by tensor.
 
-Two formats are known. `bias_free_denoising` (Mohan et al. 2020) saves a training checkpoint whose "model" is a list of
-one state dictionary: DnCNN, R-CNN, UNet. `universal_inverse_problem` (Kadkhodaie and Simoncelli 2021) saves the state
-of BF-CNN, a bias-free DnCNN that keeps standard deviations where ours keeps variances; its output is the noise.
+Three formats are known. `bias_free_denoising` (Mohan et al. 2020) saves a training checkpoint whose "model" is a list
+of one state dictionary: DnCNN, R-CNN, UNet. `universal_inverse_problem` (Kadkhodaie and Simoncelli 2021) saves that of
+BF-CNN, a bias-free DnCNN that keeps standard deviations where ours keeps variances; its output is the noise. DMSP
+(Bigdeli et al. 2017) saves the layers of a MatConvNet network, see `networks.dae`; its `parameters` in the table count
+those of a batch norm that does nothing.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from torch import Tensor
 from denoiser_priors.errors import CheckpointError, ConfigError
 from denoiser_priors.networks import zoo
 from denoiser_priors.networks.base import Denoiser
+from denoiser_priors.networks.dae import load_dae
 from denoiser_priors.networks.layers import BiasFreeBatchNorm2d
 
 _LOG = logging.getLogger(__name__)
@@ -136,7 +139,7 @@ def convert(
     The file is unpickled with tensors, plain containers and `argparse.Namespace` allowed, and nothing else.
 
     Args:
-        source_path: `.pt` file.
+        source_path: `.pt` file, or a `.mat` file of MatConvNet (see `networks.dae`).
         architecture, bias, channels: what the file is expected to hold; None: whatever it holds.
 
     Raises:
@@ -144,8 +147,11 @@ def convert(
             network than expected, or a tensor missing, unknown, of another shape or type, or not finite.
     """
     path = Path(source_path)
-    state = _read(path)
-    found_architecture, found_bias, found_channels = _identify(state, path)
+    autoencoder = load_dae(path) if path.suffix == ".mat" else None
+    state = {} if autoencoder else _read(path)
+    found_architecture, found_bias, found_channels = (
+        (autoencoder.architecture, autoencoder.bias, autoencoder.channels) if autoencoder else _identify(state, path)
+    )
     for key, found, wanted in (
         ("architecture", found_architecture, architecture),
         ("bias", found_bias, bias),
@@ -156,6 +162,8 @@ def convert(
                 f"{path}: {key} is {found!r}, expected {wanted!r}. These are another network's weights."
             )
 
+    if autoencoder:
+        return autoencoder
     with torch.device("meta"):
         model = zoo.ARCHITECTURES[found_architecture](found_channels, found_bias)
     if "gammas.0" in state:

@@ -21,14 +21,18 @@ from denoiser_priors.networks.densenet import DenseNet
 from denoiser_priors.networks.dncnn import DnCNN
 from denoiser_priors.networks.layers import initialise
 from denoiser_priors.networks.ncsnv2_denoiser import NCSNv2Denoiser
+from denoiser_priors.networks.pyramid import Pyramid, TimedPyramid
 from denoiser_priors.networks.rcnn import RCNN
 from denoiser_priors.networks.unet import UNet
 
 ARCHITECTURES: dict[str, type[Denoiser]] = {cls.architecture: cls for cls in (DnCNN, RCNN, UNet, DenseNet)}
 """Blind networks, which find out the noise level themselves."""
 
-TOLD: dict[str, type[Denoiser]] = {cls.architecture: cls for cls in (NCSNv2Denoiser,)}
-"""Networks that are told the noise level."""
+TOLD: dict[str, type[Denoiser]] = {cls.architecture: cls for cls in (NCSNv2Denoiser, TimedPyramid)}
+"""Networks that are told the noise level, or the time."""
+
+OTHERS: dict[str, type[Denoiser]] = {cls.architecture: cls for cls in (Pyramid,)}
+"""Blind networks of single documents, which the configuration's `denoisers` cannot name."""
 
 _METADATA_KEY = "denoiser_priors"
 
@@ -37,7 +41,7 @@ def build(architecture: str, *, bias: bool, channels: int = 1, seed: int = 0, **
     """A new network, float32 on the CPU, in training mode, its weights a function of `seed` and the sizes alone.
 
     Args:
-        architecture: a key of `ARCHITECTURES` or `TOLD`.
+        architecture: a key of `ARCHITECTURES`, `TOLD` or `OTHERS`.
         bias: with additive constants, or bias-free. Twins of one seed start from the same filters.
         channels: 1 (gray) or 3 (colour).
         seed: of the initial weights; the global random state is neither used nor changed.
@@ -168,7 +172,7 @@ def load_denoiser(
 
     Args:
         name_or_spec_or_path: name of a denoiser of the configuration; or what `Config.denoiser` returns for it; or the
-            path of a weights file, `.safetensors` of this suite or `.pt` of the authors' released weights.
+            path of a weights file, `.safetensors` of this suite, `.pt` or `.mat` of the authors' released weights.
         config: a `Config`, the path of a configuration file or several, or None for that of the working folder.
         device: where the network goes; the CPU by default.
 
@@ -218,7 +222,7 @@ def _load_file(path: Path, expect: Mapping[str, Any] | None = None) -> Denoiser:
 
 def _is_path(value: Any) -> bool:
     if isinstance(value, str):
-        return Path(value).suffix in (".safetensors", ".pt", ".pth") or os.sep in value
+        return Path(value).suffix in (".safetensors", ".pt", ".pth", ".mat") or os.sep in value
     return isinstance(value, os.PathLike)
 
 
@@ -231,7 +235,7 @@ def _as_config(config: Any) -> Any:
 
 
 def _architecture(name: str) -> type[Denoiser]:
-    known = {**ARCHITECTURES, **TOLD}
+    known = {**ARCHITECTURES, **TOLD, **OTHERS}
     if name not in known:
         raise ConfigError(f"unknown architecture {name!r}; expected one of {', '.join(known)}")
     return known[name]

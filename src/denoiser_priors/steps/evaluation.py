@@ -51,7 +51,12 @@ def denoise(options: Namespace) -> None:
 
     set_threads(options)
     api.denoise_file(
-        options.input, options.output, options.denoiser, config=configuration(options), device=options.device
+        options.input,
+        options.output,
+        options.denoiser,
+        config=configuration(options),
+        device=options.device,
+        sigma=options.sigma,
     )
 
 
@@ -71,6 +76,8 @@ def analyze(options: Namespace) -> None:
         if value is not None and value < 1:
             raise ConfigError(f"--{key.replace('_', '-')} must be at least 1, not {value}")
     network, label = api.resolve(options.name, config, device)
+    if hasattr(network, "at"):
+        raise ConfigError(f"analyze takes networks; {label} is a classical method, which has no derivatives here")
     channels = getattr(network, "channels", None)
     dataset, images = api.test_images(options.dataset, options.images, channels, options.limit, config)
     settings = {"patch": options.patch, "seed": config.seed, "memory_mb": options.memory_mb}

@@ -21,6 +21,12 @@ def show_list(options: Namespace) -> None:
             kind = f"{low:g}-{high:g}" + (" uniform" if spec.noise == "uniform" else "")
             kind += " blur {:g}-{:g}".format(*spec.blur_range) if any(spec.blur_range) else ""
             rows.append((name, spec.architecture, bias, kind, str(spec.channels), spec.source, spec.recipe, state))
+        from denoiser_priors import classical
+
+        for name in classical.names():
+            method = classical.METHODS[name]
+            state = "ready" if method.available else f'pip install "denoiser-priors[{method.extra}]"'
+            rows.append((name, "classical", "-", "told: --sigma", "1", "-", "-", state))
     elif options.what == "datasets":
         from denoiser_priors.data import registry
 

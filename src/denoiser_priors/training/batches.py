@@ -14,6 +14,7 @@ from denoiser_priors.data.images import Image
 from denoiser_priors.data.patches import PatchSampler
 from denoiser_priors.errors import DataError
 from denoiser_priors.noise import keyed_seed
+from denoiser_priors.training.direct_iteration import Restorer, mixture, training_times
 
 
 class Batches:
@@ -76,6 +77,8 @@ class Batches:
     def _make(self, step: int) -> tuple[Tensor, Tensor]:
         clean = torch.from_numpy(self._sampler.batch(step)).to(torch.float32).div_(255)
         degraded = clean
+        if isinstance(self._spec, Restorer):
+            return mixture(self._spec, step, clean), clean
         if self._margin:
             degraded = blur_valid(clean, training_blur(self._spec, step, len(clean)), self._margin)
             inside = slice(self._margin, -self._margin)
@@ -112,7 +115,12 @@ def training_noise(spec: Denoiser, step: int, shape: Sequence[int]) -> Tensor:
 
 
 def training_levels(spec: Denoiser, step: int, count: int) -> Tensor:
-    """Standard deviations (count,) of the noise of a training step, for images in [0, 1]: those of `training_noise`."""
+    """What a network is told in a training step, (count,).
+
+    The standard deviations of the noise for images in [0, 1], those of `training_noise`; or times, those of `mixture`.
+    """
+    if isinstance(spec, Restorer):
+        return training_times(spec, step, count)
     generator = torch.Generator().manual_seed(keyed_seed("training noise", spec.seed, step) % 2**63)
     return _levels(spec, count, generator)
 

@@ -17,6 +17,7 @@ from denoiser_priors.networks import precision, zoo
 from denoiser_priors.noise import keyed_generator
 from denoiser_priors.training import schedules
 from denoiser_priors.training.batches import Batches, training_levels
+from denoiser_priors.training.direct_iteration import Restorer
 from denoiser_priors.training.losses import Diverged, Losses, decibels
 from denoiser_priors.training.validation import levels, validate
 
@@ -74,7 +75,8 @@ class Trainer:
         """One step of the optimiser on the mean squared error.
 
         For a network that is told the noise level, each image's error counts in units of its noise: then this is
-        denoising score matching with the weights of Song and Ermon 2020, Eq. 2, and no level outweighs another.
+        denoising score matching with the weights of Song and Ermon 2020, Eq. 2, and no level outweighs another. A
+        network that is told the time learns the mean clean image at each (Delbracio & Milanfar 2023, Eq. 6).
 
         Raises:
             Diverged: the loss says that training has failed.
@@ -89,7 +91,7 @@ class Trainer:
         with precision.autocast(self.device, self._training.precision):
             denoised = self.model(noisy, sigma) if told else self.model(noisy)
         loss = error = F.mse_loss(denoised.float(), clean)
-        if told:
+        if told and not isinstance(self.spec, Restorer):
             loss = ((denoised.float() - clean) / sigma.view(-1, 1, 1, 1)).square().mean()
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()

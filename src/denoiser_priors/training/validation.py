@@ -14,6 +14,7 @@ from denoiser_priors.errors import DataError
 from denoiser_priors.metrics.quality import psnr
 from denoiser_priors.networks import zoo
 from denoiser_priors.noise import noise_field
+from denoiser_priors.training.direct_iteration import Restorer, degraded
 
 LARGEST_SIDE = 512
 
@@ -62,7 +63,7 @@ def validate(
 
     Before the noise, a Gaussian blur of standard deviation `blur_width`, pixels. The noise has the key (seed, image,
     sigma), so that every epoch, and a network's biased or bias-free twin, is judged on the same noisy images. Computed
-    in float32 with batch norm folded.
+    in float32 with batch norm folded. A `Restorer` is judged on degraded images at time 1, whatever the level.
 
     Args:
         between: called before each image; may raise, to give up.
@@ -81,7 +82,10 @@ def validate(
         )
         noisy = blur(clean, blur_width) + torch.from_numpy(field)
         noisy = noisy.to(device)
-        denoised = folded(noisy, sigma=sigma / 255) if folded.told else folded(noisy)
+        if isinstance(spec, Restorer):
+            noisy = degraded(spec, clean, ("validation", spec.seed, name)).to(device)
+        told = 1.0 if isinstance(spec, Restorer) else sigma / 255
+        denoised = folded(noisy, sigma=told) if folded.told else folded(noisy)
         denoised = denoised.clamp(0, 1).cpu()
         total += psnr(denoised, clean).item()
     return total / len(crops)

@@ -98,7 +98,8 @@ def _draw(axes: Axes, table: pd.DataFrame, panel: Panel) -> None:
         axes.set_yscale("log")
     else:
         low, high = axes.get_ylim()
-        axes.set_ylim(0 if panel.column in ("lpips", "rho_max") else low, high + 0.08 * (high - low))
+        high = 1.02 if panel.column == "normality_share" else high + 0.08 * (high - low)
+        axes.set_ylim(0 if panel.column in ("lpips", "rho_max") else low, high)
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter(NullFormatter())

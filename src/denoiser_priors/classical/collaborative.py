@@ -1,0 +1,34 @@
+"""Collaborative filtering of similar patches: BM3D, by its authors' package."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from denoiser_priors.errors import ConfigError
+
+SMALLEST = 16
+"""Smaller images are mirrored up to this side in pixels, since blocks are looked for in them."""
+
+
+def bm3d(image: np.ndarray, sigma: float, profile: str = "np") -> np.ndarray:
+    """BM3D: patches that look alike are stacked, and the stack's transform is thresholded, then Wiener-filtered.
+
+    Args:
+        image: (H, W).
+        sigma: standard deviation of the noise in units of the image.
+        profile: of the package; "np" is the paper's setting for noise of its levels, "refilter" adds a second pass.
+
+    Raises:
+        ConfigError: the package has no such profile.
+
+    Source: Dabov, Foi, Katkovnik & Egiazarian 2007 (IEEE Trans. Image Process. 16(8)); package Makinen, Azzari & Foi
+    2020 (IEEE Trans. Image Process. 29).
+    """
+    import bm3d as package
+
+    profiles = ("np", "refilter", "vn", "vn_old", "high", "deb")
+    if profile not in profiles:
+        raise ConfigError(f"bm3d has no profile {profile!r}; it has {', '.join(profiles)}.")
+    height, width = image.shape
+    padded = np.pad(image, ((0, max(0, SMALLEST - height)), (0, max(0, SMALLEST - width))), mode="symmetric")
+    return np.asarray(package.bm3d(padded, sigma, profile))[:height, :width]

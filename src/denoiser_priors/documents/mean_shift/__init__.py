@@ -1,0 +1,1 @@
+"""Bigdeli, Jin, Favaro & Zwicker 2017, "Deep Mean-Shift Priors for Image Restoration"."""
