@@ -1,5 +1,6 @@
 """The registry: every figure has its code, its caption and its rule, every claim its measurement and its figure."""
 
+import io
 import re
 from pathlib import Path
 
@@ -86,3 +87,14 @@ def test_fingerprint_sees_code_and_not_its_comments(tmp_path):
     with pytest.raises(FileNotFoundError, match="other"):
         fingerprint("other*.py", root=tmp_path)
     fingerprint.cache_clear()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "workflow" / "report").glob("*.rst")), ids=lambda path: path.stem)
+def test_captions_are_valid_rst(path):
+    docutils = pytest.importorskip("docutils.core")
+    said = io.StringIO()
+    # What the template's marks give are names and numbers, and the space after a mark is no indentation.
+    text = re.sub(r"{%.*?%}|{{.*?}}", "", path.read_text(encoding="utf-8"))
+    text = re.sub(r"(?m)^ +", "", text)
+    docutils.publish_doctree(text, settings_overrides={"warning_stream": said, "report_level": 2})
+    assert said.getvalue() == ""

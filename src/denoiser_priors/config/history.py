@@ -88,10 +88,10 @@ class Slopes(Model):
     images: Count = Field(2000, description="training images")
     test_images: Count = Field(64, description="test images")
     sigma: tuple[Level, ...] = Field(
-        (0.02, 0.04, 0.08, 0.16, 0.32, 0.64), min_length=2, description="noise levels, [0, 1] scale"
+        (0.025, 0.05, 0.1, 0.2, 0.4), min_length=2, description="noise levels, [0, 1] scale"
     )
-    fit: tuple[Level, Level] = Field((0.08, 0.64), description="lowest and highest level that the slope is fitted to")
-    learner: Learner = Field(Learner(), description="network and training")
+    fit: tuple[Level, Level] = Field((0.1, 0.4), description="lowest and highest level that the slope is fitted to")
+    learner: Learner = Field(Learner(noise=(1, 102)), description="network and training")
 
 
 class Disks(Model):

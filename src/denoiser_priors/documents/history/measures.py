@@ -209,7 +209,7 @@ def published_psnr(results: Path, *, method: str) -> Measurement:
     if table.empty:
         raise NotTested(f"needs {method} on Set12 or BSD68 at sigma 15, 25 or 50")
     rows = zip(table["dataset"], table["sigma"], table["psnr"], table["published"], table["images"], strict=True)
-    detail = "; ".join(f"{d} {s:g}: {p:.2f} ({q:.2f}), {n} images" for d, s, p, q, n in rows)
+    detail = "; ".join(f"{d} {s:g}: {p:.2f} ({q:.2f}), {n:g} images" for d, s, p, q, n in rows)
     named = tuple(dict.fromkeys(table["denoiser"])) if method == DNCNN else ()
     worst = table.loc[table["difference"].abs().idxmax(), "difference"]
     return Measurement(abs(float(worst)), detail, named, _sets(table))

@@ -64,7 +64,7 @@ def timeline(rows: pd.DataFrame, titles: dict[str, str], years: dict[str, int]) 
     table = table.sort_values(["dataset", "sigma", "order"], kind="stable").assign(source="measured")
     theirs = quoted[quoted["dataset"].isin(table["dataset"])]
     theirs = theirs.rename(columns={"source": "reference"}).assign(source="quoted")
-    result = pd.concat([table, theirs], ignore_index=True)
+    result = pd.concat([table, theirs], ignore_index=True).astype({"images": "Int64", "year": "Int64"})
     return result[[*TIMELINE, *(["reference"] if "reference" in result else [])]]
 
 
@@ -89,7 +89,7 @@ def timeline_page(table: pd.DataFrame, config: Config) -> str:
             "",
             heading,
             "",
-            markdown(part[shown].astype({"year": "Int64"}).astype({"year": str}), decimals=decimals),
+            markdown(part[shown].astype({"images": str, "year": str}), decimals=decimals),
         ]
     theirs = table[table["source"] == "quoted"]
     if len(theirs):

@@ -54,7 +54,8 @@ def timeline(config: Config, out: Path, *, part: int) -> list[Path]:
     from denoiser_priors.provenance import processor
 
     run, settings = plan.run(config, part), config.history.timeline
-    limit = settings.slow_limit if "ksvd" in run.methods else settings.limit
+    limits = (settings.limit, settings.slow_limit if "ksvd" in run.methods else None)
+    limit = min((each for each in limits if each is not None), default=None)
     images = pictures(config, run.dataset, limit)
     lpips = Lpips(config.paths.data) if settings.lpips else None
     tables, inputs = [], []

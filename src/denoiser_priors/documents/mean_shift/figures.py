@@ -88,7 +88,7 @@ def figure_02(results: Path) -> Figure:
     drawn.name_rows([f"{name}\n{SIGMA_N} = {sigma:g}" for name, sigma, *_ in examples])
     datasets = ", ".join(dict.fromkeys(measured["dataset"]))
     shown = measured[measured["method"] == "na"].iloc[0]
-    drawn.say(f"{datasets} · kernels in the corner · PSNR of what is shown in full", describe(shown))
+    drawn.say(f"{datasets} · kernels in the corner · PSNR of the whole crop", describe(shown))
     return drawn.figure
 
 
