@@ -335,7 +335,7 @@ for figure in registry.figures("history", "figure").values():
         params:
             config=CONFIG_FILE,
             figure=figure.name,
-            source=drawing_code("history"),
+            source=drawing_code("history") + fingerprint("documents/history/arrays.py", "documents/stored.py"),
         message:
             f"Drawing {figure.document} {figure.name}"
         shell:

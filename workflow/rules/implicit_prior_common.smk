@@ -47,7 +47,7 @@ def prior_table_code():
 def prior_drawing_code():
     """A hash of the code behind the figures of implicit_prior."""
     room = [f"documents/implicit_prior/{file}.py" for file in ("figures*", "tables_traces")]
-    return fingerprint(*room, "documents/style.py")
+    return fingerprint(*room, "documents/stored.py", "documents/style.py")
 
 
 def can_be_made(figure):

@@ -54,7 +54,13 @@ def mean_shift_table_code():
 def mean_shift_drawing_code():
     """A hash of the code behind the figures of mean_shift."""
     room = ("documents/mean_shift/figures*.py", "documents/mean_shift/reference.py", "documents/mean_shift/tables.py")
-    return fingerprint(*room, "documents/mean_shift/reference/*.csv", "documents/sheets.py", "documents/style.py")
+    return fingerprint(
+        *room,
+        "documents/mean_shift/reference/*.csv",
+        "documents/sheets.py",
+        "documents/stored.py",
+        "documents/style.py",
+    )
 
 
 def mean_shift_can_be_made(figure):

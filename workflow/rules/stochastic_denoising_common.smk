@@ -64,7 +64,7 @@ def posterior_drawing_code():
     """A hash of the code behind the figures of stochastic_denoising."""
     room = [f"documents/stochastic_denoising/{file}.py" for file in ("columns", "figures*")]
     tests = [f"metrics/{file}.py" for file in ("residual", "residual_table")]
-    return fingerprint(*room, *tests, "documents/sheets.py", "documents/style.py")
+    return fingerprint(*room, *tests, "documents/sheets.py", "documents/stored.py", "documents/style.py")
 
 
 def posterior_can_be_made(figure):

@@ -4,28 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from denoiser_priors.errors import ResultError
+from denoiser_priors.documents.stored import Stored, read
 from denoiser_priors.files import atomic_path
 
 ROOM = "history"
-
-
-@dataclass(frozen=True)
-class Stored:
-    """What an .npz file of the document holds: arrays by name and `about`, how they were made."""
-
-    path: Path
-    arrays: Mapping[str, np.ndarray]
-    about: Mapping[str, Any]
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        return self.arrays[name]
 
 
 def save(path: Path, said: Mapping[str, Any], **arrays: Any) -> None:
@@ -42,13 +29,7 @@ def load(results: Path, name: str, needed: Sequence[str]) -> Stored:
         ResultError: the file is missing, not of this kind or lacks an array; names it.
     """
     path = results / ROOM / name
-    try:
-        with np.load(path) as stored:
-            about = json.loads(str(stored["about"]))
-            arrays = {key: stored[key] for key in needed}
-    except (OSError, KeyError, ValueError) as error:
-        raise ResultError(f"{path}: not the arrays that are needed ({error}). Delete it and make it again.") from error
-    return Stored(path, arrays, about)
+    return Stored(path, *read(path, needed))
 
 
 def _plain(value: Any) -> np.ndarray:

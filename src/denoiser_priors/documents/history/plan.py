@@ -12,6 +12,7 @@ from typing import Any
 
 from denoiser_priors.config import Config, Denoiser
 from denoiser_priors.config.history import SYNTHETIC, Ladder
+from denoiser_priors.documents.parts import numbered
 from denoiser_priors.errors import ConfigError
 
 EXACT = ("scales", "diffusion", "regularizers", "thresholding", "poisson_editing", "decomposition", "tweedie")
@@ -91,7 +92,7 @@ def rung(config: Config, number: int) -> Rung:
     Raises:
         ConfigError: there is none.
     """
-    return _numbered(rungs(config), number, "generalization")
+    return numbered(rungs(config), number, "history generalization")
 
 
 def alphas(config: Config) -> list[float]:
@@ -208,7 +209,7 @@ def run(config: Config, number: int) -> Run:
     Raises:
         ConfigError: there is none.
     """
-    return _numbered(runs(config), number, "timeline")
+    return numbered(runs(config), number, "history timeline")
 
 
 def run_file(config: Config, run: Run) -> Path:
@@ -263,10 +264,3 @@ def _gray(config: Config) -> list[Denoiser]:
 
 def _kept(dataset: str | None) -> bool:
     return dataset is not None and dataset not in SYNTHETIC
-
-
-def _numbered(found: list[Any], number: int, what: str) -> Any:
-    if not 0 <= number < len(found):
-        names = ", ".join(f"{each.number} ({each.name})" for each in found) or "none"
-        raise ConfigError(f"history {what}: there is no part {number}; the parts are {names}")
-    return found[number]

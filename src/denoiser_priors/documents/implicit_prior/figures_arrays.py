@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from denoiser_priors.documents import style
+from denoiser_priors.documents import stored, style
 from denoiser_priors.errors import ResultError
 
 if TYPE_CHECKING:
@@ -23,23 +21,8 @@ NARROW = 5.6
 """Inches: figures that are narrower have the line on top in two."""
 
 
-@dataclass(frozen=True)
-class Stored:
-    """What an .npz file of the document holds: arrays by name and `about`, how they were made."""
-
-    path: Path
-    arrays: Mapping[str, np.ndarray]
-    about: Mapping[str, Any]
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        """The array `name`.
-
-        Raises:
-            ResultError: the file has no such array.
-        """
-        if name not in self.arrays:
-            raise ResultError(f"{self.path}: there is no array {name}. Delete the file and make it again.")
-        return self.arrays[name]
+class Stored(stored.Stored):
+    """An .npz file of the document; of samples, those of each beta."""
 
     def samples(self) -> dict[float, np.ndarray]:
         """Samples (n, C, H, W) by beta, from the arrays `samples_<beta>`, large beta first.
@@ -61,13 +44,7 @@ def load(results: Path, name: str, needed: Sequence[str] = ()) -> Stored:
         ResultError: the file is missing or not of this kind; names it.
     """
     path = results / ROOM / name
-    try:
-        with np.load(path) as stored:
-            about = json.loads(str(stored["about"]))
-            arrays = {key: stored[key] for key in stored.files if key != "about"}
-    except (OSError, KeyError, ValueError) as error:
-        raise ResultError(f"{path}: not the arrays that are needed ({error}). Delete it and make it again.") from error
-    found = Stored(path, arrays, about)
+    found = Stored(path, *stored.read(path))
     for key in needed:
         found[key]
     return found

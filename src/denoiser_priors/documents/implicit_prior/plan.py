@@ -10,6 +10,7 @@ from pathlib import Path
 
 from denoiser_priors.config import Config, Denoiser
 from denoiser_priors.config.implicit_prior import Examples, Restorations, SuperResolution
+from denoiser_priors.documents.parts import numbered
 from denoiser_priors.errors import ConfigError
 
 DIGITS = ("mnist", "mnist5k")
@@ -76,11 +77,7 @@ def part(config: Config, number: int) -> Part:
     Raises:
         ConfigError: there is none.
     """
-    found = parts(config)
-    if not 0 <= number < len(found):
-        names = ", ".join(f"{each.number} ({each.name})" for each in found)
-        raise ConfigError(f"implicit_prior restorations: there is no part {number}; the parts are {names}")
-    return found[number]
+    return numbered(parts(config), number, "implicit_prior restorations")
 
 
 def denoiser(config: Config, role: str) -> str:

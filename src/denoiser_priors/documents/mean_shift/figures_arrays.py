@@ -2,40 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from denoiser_priors.documents import stored
 from denoiser_priors.documents.mean_shift.plan import ROOM
 from denoiser_priors.documents.mean_shift.tables import TEXT
 from denoiser_priors.errors import ResultError
 from denoiser_priors.tables import read_csv
 
 
-@dataclass(frozen=True)
-class Stored:
-    """What an .npz file of the document holds: arrays by name and `about`, how they were made."""
-
-    path: Path
-    arrays: Mapping[str, np.ndarray]
-    about: Mapping[str, Any]
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        """An array.
-
-        Raises:
-            ResultError: there is none of this name.
-        """
-        if name not in self.arrays:
-            raise ResultError(f"{self.path}: has no array {name}. Delete it and make it again.")
-        return self.arrays[name]
+class Stored(stored.Stored):
+    """An .npz file of the document, with the measurements beside it."""
 
     def __contains__(self, name: str) -> bool:
         return name in self.arrays
@@ -77,13 +60,7 @@ def load(results: Path, name: str) -> Stored:
         ResultError: the file is missing or not of this kind; names it.
     """
     path = results / ROOM / name
-    try:
-        with np.load(path) as stored:
-            about = json.loads(str(stored["about"]))
-            arrays = {key: stored[key] for key in stored.files if key != "about"}
-    except (OSError, KeyError, ValueError) as error:
-        raise ResultError(f"{path}: not the arrays that are needed ({error}). Delete it and make it again.") from error
-    return Stored(path, arrays, about)
+    return Stored(path, *stored.read(path))
 
 
 def table(results: Path, name: str, *columns: str) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from typing import Any
 
 from denoiser_priors.config import Config
 from denoiser_priors.config.mean_shift import BIAS_FREE, TASKS
+from denoiser_priors.documents.parts import numbered
 from denoiser_priors.errors import ConfigError
 
 ROOM = "mean_shift"
@@ -200,11 +201,7 @@ def part(config: Config, number: int) -> Part:
     Raises:
         ConfigError: there is none.
     """
-    found = parts(config)
-    if not 0 <= number < len(found):
-        names = ", ".join(f"{each.number} ({each.name})" for each in found) or "none"
-        raise ConfigError(f"mean_shift restorations: there is no part {number}; the parts are {names}")
-    return found[number]
+    return numbered(parts(config), number, "mean_shift restorations")
 
 
 def of_task(config: Config, task: str) -> list[Part]:

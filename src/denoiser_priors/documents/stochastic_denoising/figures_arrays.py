@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,9 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from denoiser_priors.documents import stored
 from denoiser_priors.errors import ResultError
 from denoiser_priors.tables import read_csv
 
@@ -27,16 +26,8 @@ CLASSICAL = {"bm3d": "BM3D", "wavelet": "wavelets"}
 """How the classical methods are called in figures."""
 
 
-@dataclass(frozen=True)
-class Stored:
-    """What an .npz file of the document holds: arrays by name and `about`, how they were made."""
-
-    path: Path
-    arrays: Mapping[str, np.ndarray]
-    about: Mapping[str, Any]
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        return self.arrays[name]
+class Stored(stored.Stored):
+    """An .npz file of the document, with the measurements beside it."""
 
     @cached_property
     def rows(self) -> pd.DataFrame:
@@ -64,13 +55,7 @@ def load(results: Path, name: str, needed: Sequence[str]) -> Stored:
         ResultError: the file is missing, not of this kind or lacks an array; names it.
     """
     path = results / ROOM / name
-    try:
-        with np.load(path) as stored:
-            about = json.loads(str(stored["about"]))
-            arrays = {key: stored[key] for key in needed}
-    except (OSError, KeyError, ValueError) as error:
-        raise ResultError(f"{path}: not the arrays that are needed ({error}). Delete it and make it again.") from error
-    return Stored(path, arrays, about)
+    return Stored(path, *stored.read(path, needed))
 
 
 @dataclass(frozen=True)

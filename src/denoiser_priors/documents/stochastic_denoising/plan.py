@@ -10,6 +10,7 @@ from pathlib import Path
 
 from denoiser_priors.config import Config
 from denoiser_priors.config.stochastic_denoising import ImageSet
+from denoiser_priors.documents.parts import numbered
 from denoiser_priors.errors import ConfigError
 
 SAMPLES = "stochastic_denoising/samples"
@@ -123,11 +124,7 @@ def part(config: Config, number: int) -> Part:
     Raises:
         ConfigError: there is none.
     """
-    found = parts(config)
-    if not 0 <= number < len(found):
-        names = ", ".join(f"{each.number} ({each.name})" for each in found) or "none"
-        raise ConfigError(f"stochastic_denoising samples: there is no part {number}; the parts are {names}")
-    return found[number]
+    return numbered(parts(config), number, "stochastic_denoising samples")
 
 
 def sample_files(config: Config) -> list[Path]:
