@@ -293,8 +293,17 @@ def test_a_claim_newer_than_the_scorecard_is_not_tested(tmp_path):
         ((), {"paths": {"results": "elsewhere"}, "mirror": "m"}, ""),
         (("config/released.yaml",), None, "--configfile config/released.yaml"),
         (("config/paper.yaml",), None, "--configfile config/paper.yaml"),
-        ((), {"seed": 7}, "--configfile report-config.yaml"),
-        (("config/released.yaml",), {"bias_free": {"limit": 4}}, "--configfile report-config.yaml"),
+        ((), {"seed": 7}, "--config seed=7"),
+        ((), {"seed": 7, "bias_free": {"draws": 2}}, "--config seed=7 'bias_free={\"draws\": 2}'"),
+        (
+            ("config/released.yaml",),
+            {"bias_free": {"limit": 4, "lpips": False}},
+            '--configfile config/released.yaml --config \'bias_free={"limit": 4, "lpips": false}\'',
+        ),
+        # Snakemake takes null for text here, and four changes are a configuration of their own.
+        (("config/released.yaml",), {"bias_free": {"residuals": {"side": None}}}, "--configfile report-config.yaml"),
+        ((), {"bias_free": {"limit": 1, "draws": 2, "lpips": False}, "seed": 7}, "--configfile report-config.yaml"),
+        ((), {"denoisers": {"mine": {"architecture": "unet"}}}, "--configfile report-config.yaml"),
     ],
 )
 def test_the_command_is_the_one_that_gives_this_configuration(files, overrides, options):
@@ -402,8 +411,10 @@ def test_captions_are_filled_in_and_cannot_bring_in_files_or_html(tmp_path):
         prose.caption(path, {})
 
 
-def test_every_caption_of_the_suite_can_be_shown():
-    settings = load_config().model_dump(mode="json")
+@pytest.mark.parametrize("preset", [None, "config/released.yaml", "config/paper.yaml", "tests/config/smoke.yaml"])
+def test_every_caption_of_the_suite_can_be_shown(preset):
+    overlays = [ROOT / "config" / "config.yaml", *([ROOT / preset] if preset else [])]
+    settings = load_config(overlays).model_dump(mode="json")
     for document in registry.documents():
         for figure in registry.figures(document).values():
             html = prose.caption(ROOT / "workflow" / "report" / f"{figure.target}.rst", settings)

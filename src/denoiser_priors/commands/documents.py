@@ -39,6 +39,19 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     sub.add_argument("--out", metavar="DIR", type=Path, help="folder of the pages (RESULTS/report)")
     sub.add_argument(
+        "--markdown",
+        metavar="DIR",
+        type=Path,
+        help="instead, write Markdown pages with small pictures into DIR, and keep what DIR has of other documents",
+    )
+    sub.add_argument(
+        "--document",
+        metavar="ID",
+        action="append",
+        default=[],
+        help="with --markdown: this document; repeatable (default: all of which anything was made)",
+    )
+    sub.add_argument(
         "--checkout",
         metavar="DIR",
         type=Path,

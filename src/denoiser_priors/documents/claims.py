@@ -259,7 +259,7 @@ def scorecard_page(decided: Sequence[Verdict], preset: str) -> str:
     if small:
         lines += [
             "",
-            f"Networks of the recipe {' and '.join(small)} are small and were trained for a minute or so. Where one of "
+            f"Networks of the recipe {' and '.join(small)} are small and were trained here, for minutes. Where one of "
             "them decided, `not reproduced` speaks of such a network, not of the document's; the preset `released` "
             "tests the authors' own weights.",
         ]

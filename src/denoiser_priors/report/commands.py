@@ -1,9 +1,16 @@
-"""The command that makes a figure or table again: the preset that a configuration is, or the configuration itself."""
+"""The command that makes a figure or table again: the preset that a configuration is, with a few changed values, or the
+configuration itself."""
 
 from __future__ import annotations
 
+import json
+import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from denoiser_priors.config import Config, load_config
 from denoiser_priors.errors import DenoiserPriorsError
@@ -13,6 +20,9 @@ PLACES = {"paths", "mirror", "offline"}
 
 SAVED = "report-config.yaml"
 """How the page calls the configuration that is saved from it."""
+
+FEW = 3
+"""So many changed values of a preset are given on the command line."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +39,7 @@ class Again:
 
 def again(config: Config, checkout: Path) -> Again:
     """The options that give `config`: none for the default preset, `--configfile` for another one that lies in the
-    checkout and gives the same, else the file saved from the report."""
+    checkout and gives the same, with `--config` where a few values differ, else the file saved from the report."""
     presets = [("", ())]
     for folder in ("config", "tests/config"):
         for path in sorted((checkout / folder).glob("*.yaml")):
@@ -39,14 +49,49 @@ def again(config: Config, checkout: Path) -> Again:
     wanted = _settings(config)
     default = checkout / "config" / "config.yaml"
     below = (default,) if default.is_file() else ()
+    nearest: tuple[str, dict[str, Any]] | None = None
     for options, paths in presets:
         try:
             candidate = load_config((*below, *paths))
+            changed = _changes(_settings(candidate), wanted)
+            if len(changed) > FEW or (nearest and len(changed) >= len(nearest[1])):
+                continue
+            if changed and _settings(load_config((*below, *paths), _as_snakemake_reads(changed))) != wanted:
+                continue
         except DenoiserPriorsError:
             continue
-        if _settings(candidate) == wanted:
-            return Again(options, saved=False)
-    return Again(f"--configfile {SAVED}", saved=True)
+        nearest = (options, changed)
+    if nearest is None:
+        return Again(f"--configfile {SAVED}", saved=True)
+    options, changed = nearest
+    given = " ".join(shlex.quote(f"{key}={json.dumps(value)}") for key, value in _nested(changed).items())
+    return Again(" ".join(part for part in (options, f"--config {given}" if given else "") if part), saved=False)
+
+
+def _changes(below: dict, wanted: dict, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
+    """The values, by their place, that `wanted` gives and `below` lacks or has otherwise."""
+    found = {}
+    for key, value in wanted.items():
+        if isinstance(value, dict) and isinstance(below.get(key), dict):
+            found |= _changes(below[key], value, (*path, key))
+        elif key not in below or below[key] != value:
+            found[(*path, key)] = value
+    return found
+
+
+def _nested(changed: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
+    content: dict[str, Any] = {}
+    for path, value in changed.items():
+        below = content
+        for key in path[:-1]:
+            below = below.setdefault(key, {})
+        below[path[-1]] = value
+    return content
+
+
+def _as_snakemake_reads(changed: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
+    """What is left of values that are given as `--config KEY=VALUE`: text, for most."""
+    return yaml.load(json.dumps(_nested(changed)), Loader=yaml.BaseLoader)
 
 
 def _settings(config: Config) -> dict:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import importlib
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import yaml
@@ -27,11 +28,13 @@ class Part:
     """A figure or table as the report shows it.
 
     `missing` says for each file that is not there why, and what to do; a figure without a picture and a table without
-    a page or sheet always says so. `command` makes the part again, `seconds` is what its step took.
+    a page or sheet always says so. `words` is the caption as text, `command` makes the part again, `seconds` is what
+    its step took.
     """
 
     figure: Figure
     caption: Markup
+    words: str
     command: str
     claims: list[Claim]
     seconds: str = ""
@@ -91,7 +94,6 @@ class Gatherer:
         self.config, self.checkout, self.again = config, checkout, again
         self.results, self.drawn = Path(config.paths.results), Path(config.paths.figures)
         self._settings = config.model_dump(mode="json")
-        self._about = yaml.safe_load((Path(__file__).parent / "documents.yaml").read_text(encoding="utf-8"))
         self._seconds = {step.rule: step.seconds for step in runs.benchmarks(self.results / "benchmarks")}
         self._networks = _denoisers(self.results / "denoisers.csv")
 
@@ -101,16 +103,13 @@ class Gatherer:
         Raises:
             ConfigError: no such document.
         """
-        about = self._about.get(name, {})
         lacks = _lacking(name, self.config)
         figures = [self._figure(figure, claims, lacks) for figure in registry.figures(name, "figure").values()]
         tables = [self._table(table, claims, lacks) for table in registry.figures(name, "table").values()]
         block = self._settings.get(name, {})
         page = Document(
             id=name,
-            title=about.get("title", name),
-            by=about.get("by", ""),
-            says=about.get("says", ""),
+            **about(name),
             figures=figures,
             tables=tables,
             claims=claims,
@@ -156,15 +155,16 @@ class Gatherer:
         path = self.checkout / "workflow" / "report" / f"{figure.target}.rst"
         missing = []
         try:
-            caption = prose.caption(path, self._settings)
+            caption, words = prose.caption(path, self._settings), prose.caption_words(path, self._settings)
         except ResultError as error:
-            caption = Markup()
+            caption, words = Markup(), ""
             missing = [str(error)]
         own = [claim for claim in claims if claim.figure == figure.name]
         seconds = self._seconds.get(figure.target)
         return Part(
             figure=figure,
             caption=caption,
+            words=words,
             command=self.again.command(figure.target),
             claims=own,
             seconds="" if seconds is None else runs.duration(seconds),
@@ -196,6 +196,16 @@ class Gatherer:
                 page.images.setdefault(dataset, 0)
         page.networks = [self._networks[name] for name in names if name in self._networks]
         page.small = sorted({row.get("recipe", "") for row in page.networks} & set(SMALL_RECIPES))
+
+
+def about(document: str) -> dict[str, str]:
+    """Title, authors and gist of a document; one that documents.yaml does not know goes by its id."""
+    return {"title": document, "by": "", "says": ""} | _abouts().get(document, {})
+
+
+@lru_cache
+def _abouts() -> dict[str, dict[str, str]]:
+    return yaml.safe_load((Path(__file__).parent / "documents.yaml").read_text(encoding="utf-8"))
 
 
 def _denoisers(path: Path) -> dict[str, dict[str, str]]:

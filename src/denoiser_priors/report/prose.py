@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +15,15 @@ from markupsafe import Markup, escape
 from denoiser_priors.errors import ResultError
 
 _QUOTED_COLUMN = re.compile(r"\((its|quoted)\)|^the document$")
+_RESTRICTED = {
+    "raw_enabled": False,
+    "file_insertion_enabled": False,
+    "_disable_config": True,
+    "report_level": 5,
+    "initial_header_level": 4,
+    "math_output": "mathml",
+    "doctitle_xform": False,
+}
 _RULE = re.compile(r"\|?(\s*:?-+:?\s*\|)+\s*")
 
 
@@ -48,15 +57,35 @@ def caption(path: Path, settings: Mapping[str, Any]) -> Markup:
         ResultError: the caption cannot be read or filled in; names the file.
     """
     from docutils.core import publish_parts
+
+    return _from_caption(
+        path, settings, lambda text: Markup(publish_parts(text, writer="html5", settings_overrides=_RESTRICTED)["body"])
+    )
+
+
+def caption_words(path: Path, settings: Mapping[str, Any]) -> str:
+    """The same caption as plain text, paragraphs parted by an empty line.
+
+    Raises:
+        ResultError: the caption cannot be read or filled in; names the file.
+    """
+    from docutils import nodes
+    from docutils.core import publish_doctree
+
+    def words(text: str) -> str:
+        paragraphs = publish_doctree(text, settings_overrides=_RESTRICTED).findall(nodes.paragraph)
+        return "\n\n".join(" ".join(paragraph.astext().split()) for paragraph in paragraphs)
+
+    return _from_caption(path, settings, words)
+
+
+def _from_caption(path: Path, settings: Mapping[str, Any], convert: Callable[[str], Any]) -> Any:
     from docutils.utils import SystemMessage
     from jinja2 import TemplateError
 
-    options = {"raw_enabled": False, "file_insertion_enabled": False, "_disable_config": True, "report_level": 5}
-    options |= {"initial_header_level": 4, "math_output": "mathml", "doctitle_xform": False}
     try:
         filled = _captions().from_string(path.read_text(encoding="utf-8"))
-        text = filled.render(snakemake=SimpleNamespace(config=settings))
-        return Markup(publish_parts(text, writer="html5", settings_overrides=options)["body"])
+        return convert(filled.render(snakemake=SimpleNamespace(config=settings)))
     except (OSError, UnicodeDecodeError, TemplateError, SystemMessage, TypeError) as error:
         raise ResultError(f"{path}: the caption cannot be shown ({error}).") from error
 

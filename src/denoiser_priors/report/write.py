@@ -48,7 +48,7 @@ def write_report(config: Config, folder: Path, checkout: Path) -> list[Path]:
         "preset": config.preset,
         "version": __version__,
         "statuses": STATUSES,
-        "datasets": _titles(config),
+        "datasets": dataset_titles(config),
         "saved": commands.SAVED,
         "config_uri": _yaml_uri(config),
     }
@@ -86,11 +86,12 @@ def _yaml_uri(config: Config) -> str:
     return "data:application/yaml;base64," + base64.b64encode(_yaml(config).encode()).decode("ascii")
 
 
-def _titles(config: Config) -> dict[str, str]:
+def dataset_titles(config: Config) -> dict[str, str]:
     """What each dataset is, by id; a user's own are called so."""
     path = _ROOM.parent / "data" / "datasets.yaml"
     table = yaml.safe_load(path.read_text(encoding="utf-8"))
     titles = {name: entry["title"] for name, entry in table.items()}
+    titles["synthesis"] = "no test images: what the sampler made of noise alone"
     return {**titles, **dict.fromkeys(config.datasets, "a folder of the user's own")}
 
 

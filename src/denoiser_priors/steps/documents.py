@@ -54,11 +54,19 @@ def score(options: Namespace) -> None:
 
 
 def report(options: Namespace) -> None:
-    """Write the report."""
+    """Write the report, as pages for a browser or as Markdown to keep in a repository."""
     from denoiser_priors.report.commands import find_checkout
-    from denoiser_priors.report.write import write_report
 
     config = configuration(options)
-    folder = options.out or Path(config.paths.results) / "report"
-    pages = write_report(config, folder, find_checkout(options.checkout))
-    print(f"{pages[0]} ({len(pages)} pages, {sum(page.stat().st_size for page in pages) / 1e6:.1f} MB)")
+    if options.document and not options.markdown:
+        raise ConfigError("--document goes with --markdown; the pages for a browser have all documents")
+    checkout = find_checkout(options.checkout)
+    if options.markdown:
+        from denoiser_priors.report.markdown import write_markdown
+
+        pages = write_markdown(config, options.markdown, checkout, options.document)
+    else:
+        from denoiser_priors.report.write import write_report
+
+        pages = write_report(config, options.out or Path(config.paths.results) / "report", checkout)
+    print(f"{pages[0]} ({len(pages)} files, {sum(page.stat().st_size for page in pages) / 1e6:.1f} MB)")
