@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from denoiser_priors.documents.stored import UNREADABLE, opened
 from denoiser_priors.errors import ResultError
 from denoiser_priors.files import atomic_path
 
@@ -26,10 +27,10 @@ def load_arrays(path: Path, names: Sequence[str]) -> tuple[dict[str, np.ndarray]
         ResultError: the file is missing or not of this kind.
     """
     try:
-        with np.load(path) as stored:
+        with opened(path) as stored:
             about = json.loads(str(stored["about"]))
             arrays = {name: stored[name] for name in names} if about else {}
-    except (OSError, KeyError, ValueError) as error:
+    except UNREADABLE as error:
         raise ResultError(f"{path}: not the arrays that are needed ({error}). Delete it and make it again.") from error
     if any(len(array) != len(about) for array in arrays.values()):
         raise ResultError(f"{path}: its arrays and their description do not agree. Delete it and make it again.")
