@@ -23,6 +23,7 @@ from denoiser_priors.documents.sources import PACKAGE, fingerprint
 from denoiser_priors.documents.stochastic_denoising import plan as posterior_plan
 from denoiser_priors.errors import ConfigError
 from denoiser_priors.files import write_text
+from denoiser_priors.provenance import Stopwatch, write_provenance
 from denoiser_priors.steps import write_resolved
 
 try:

@@ -47,7 +47,7 @@ rule score:
     message:
         "Deciding the claims"
     shell:
-        "denoiser-priors score --config {params.config} --out {output.table} {output.page} > {log} 2>&1"
+        "denoiser-priors score --config {params.config:q} --out {output.table:q} {output.page:q} > {log} 2>&1"
 
 
 rule write_report:
@@ -77,7 +77,7 @@ rule write_report:
     message:
         "Writing the report"
     shell:
-        "denoiser-priors report --config {params.config} --checkout {params.checkout:q} --out {params.folder} > {log} 2>&1"
+        "denoiser-priors report --config {params.config:q} --checkout {params.checkout:q} --out {params.folder:q} > {log} 2>&1"
 
 
 rule report:
