@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from denoiser_priors.data.images import Image
 from denoiser_priors.errors import DataError
@@ -136,15 +137,15 @@ def draw_disk(parameters: np.ndarray, side: int, softness: float = 0.5) -> np.nd
     the parameters. Pixel (i, j) is centred at (i + 1/2, j + 1/2).
     """
     distance, _, _ = _polar(parameters, side)
-    cover = norm.cdf((parameters[2] - distance) / softness)
+    cover = ndtr((parameters[2] - distance) / softness)
     return parameters[4] + (parameters[3] - parameters[4]) * cover
 
 
 def disk_tangents(parameters: np.ndarray, side: int, softness: float = 0.5) -> np.ndarray:
     """Derivatives (5, side, side) of `draw_disk` by the parameters: a basis of the tangent space of the manifold."""
     distance, down, along = _polar(parameters, side)
-    cover = norm.cdf((parameters[2] - distance) / softness)
-    rim = (parameters[3] - parameters[4]) * norm.pdf((parameters[2] - distance) / softness) / softness
+    cover = ndtr((parameters[2] - distance) / softness)
+    rim = (parameters[3] - parameters[4]) * _normal_density((parameters[2] - distance) / softness) / softness
     away = np.maximum(distance, np.finfo(float).tiny)
     return np.stack([rim * down / away, rim * along / away, rim, cover, 1 - cover])
 
@@ -197,3 +198,7 @@ def _polar(parameters: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray, n
     place = np.arange(side) + 0.5
     down, along = np.broadcast_arrays(place[:, None] - parameters[0], place[None] - parameters[1])
     return np.hypot(down, along), down, along
+
+
+def _normal_density(x: np.ndarray) -> np.ndarray:
+    return np.exp(-(x**2) / 2) / math.sqrt(2 * math.pi)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.special import gammaln
 
 from denoiser_priors.noise import keyed_generator
@@ -35,6 +34,8 @@ def generalized_gaussian(x: np.ndarray, exponent: float) -> np.ndarray:
 
 def fitted_exponent(values: np.ndarray) -> float:
     """The exponent p in [0.2, 4] of the generalized Gaussian with the values' ratio of mean |x| to root mean square."""
+    from scipy.optimize import brentq
+
     wanted = float(np.abs(values).mean() / np.sqrt(np.square(values).mean()))
 
     def ratio(p: float) -> float:
