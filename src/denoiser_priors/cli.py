@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status: 0, 1 (an error that was explained), 2 (usage), 130 (interrupted)."""
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("denoiser_priors").setLevel(logging.INFO)
-    options = _parser().parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     if getattr(options, "threads", None):
         # Before torch is imported, so that its thread pools have this size from the start.
         os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(options.threads)
@@ -40,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the command line, with all commands."""
     parser = argparse.ArgumentParser(
         prog="denoiser-priors",
         description="Replication suite for five documents on what image denoisers know.",
