@@ -146,6 +146,9 @@ def _kernels(figure, stored: list[tuple[Stored, int]], measured) -> None:
         for axes, kernel in zip(column, (true, _moved(estimate, true)), strict=True):
             axes.imshow(kernel, vmin=0, vmax=kernel.max(), cmap="gray")
             bare(axes)
+        # Squares in a tall row: the two stand together.
+        column[0].set_anchor("S")
+        column[1].set_anchor("N")
         write_under(column[1], f"{found.row(place, 'ke')['kernel_similarity']:.2f}")
     panels[0, 0].set_ylabel("true", fontsize=8)
     panels[1, 0].set_ylabel("estimated", fontsize=8)

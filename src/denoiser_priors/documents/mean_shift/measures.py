@@ -85,7 +85,8 @@ def competitive(results: Path, *, column: str) -> Measurement:
     means = quoted.groupby("method")["psnr"].mean()
     if set(ours["sigma"]) < set(quoted["sigma_n"]):
         raise NotTested(f"needs all noise levels of the document on {column}")
-    detail = f"ours {ours['psnr'].mean():.2f}, {means.idxmax()} {means.max():.2f} dB (quoted, other images)"
+    counts = f"{ours['images'].min():g} pairs", f"quoted, {quoted['n_images'].iloc[0]:g} images"
+    detail = f"ours {ours['psnr'].mean():.2f} ({counts[0]}), {means.idxmax()} {means.max():.2f} dB ({counts[1]})"
     return Measurement(float(ours["psnr"].mean() - means.max()), detail, _names(ours), _sets(ours))
 
 

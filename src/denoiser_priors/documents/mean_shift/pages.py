@@ -31,8 +31,9 @@ def table_2(table: pd.DataFrame) -> str:
         lines += [_line(part[part["method"] == method], "sigma") for method in order]
         text += [markdown(pd.DataFrame(lines)), ""]
         if first["column"]:
-            quoted = theirs[(theirs["column"] == first["column"])]
-            text += [f"*The document's column {first['column']}, other images: {_own_rows(quoted, 'sigma')}*", ""]
+            quoted = theirs[theirs["column"] == first["column"]]
+            count = f"{quoted['images'].iloc[0]:g} images"
+            text += [f"*The document's column {first['column']}, {count}: {_own_rows(quoted, 'sigma')}*", ""]
     text += [_quoted_heading("Table 2", "32 images of Levin et al. and 50 of Berkeley"), ""]
     for column, part in theirs.groupby("column", sort=False):
         lines = [_line(rows, "sigma", italic=True) for _, rows in part.groupby("label", sort=False)]
