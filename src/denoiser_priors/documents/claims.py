@@ -276,7 +276,8 @@ def scorecard_page(decided: Sequence[Verdict], preset: str) -> str:
         lines += ["", "How each was decided:", ""]
         for verdict in own:
             claim, found = verdict.claim, verdict.measurement
-            on = f" On {found.dataset}: {found.detail}." if found and found.detail else ""
+            where = f"On {found.dataset}: " if found and found.dataset else ""
+            on = f" {where}{found.detail}." if found and found.detail else ""
             lines.append(_cell(f"- {claim.id}: {claim.why}{on}"))
     return "\n".join(lines) + "\n"
 
