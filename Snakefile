@@ -1,6 +1,10 @@
 configfile: "config/config.yaml"
 
 
+# What steps run in with --software-deployment-method apptainer; made from containers/ (docs/cluster.md).
+container: "containers/denoiser-priors.sif"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/denoisers.smk"
@@ -28,3 +32,4 @@ rule all:
         rules.mean_shift.input,
         rules.history.input,
         rules.score.output,
+        rules.report.input,

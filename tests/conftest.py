@@ -6,6 +6,18 @@ from pathlib import Path
 import pytest
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--long", action="store_true", help="the long form of tests/faults, tests/fuzz and tests/determinism"
+    )
+
+
+@pytest.fixture(scope="session")
+def long(request) -> bool:
+    """Whether the long form was asked for."""
+    return request.config.getoption("--long")
+
+
 @pytest.fixture(scope="session")
 def mirror() -> Path:
     """Root of an offline mirror of the datasets and released weights; skips the test where there is none."""

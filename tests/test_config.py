@@ -195,6 +195,20 @@ def test_malformed_files_are_explained(tmp_path, text, expected):
         read_yaml(path)
 
 
+@pytest.mark.parametrize("value", ["2001-99-99", "!!int ''", "!!bool x", "9" * 5000, "!!binary 'x'", "!!timestamp x"])
+def test_values_that_are_not_what_they_look_like(tmp_path, value):
+    (tmp_path / "mine.yaml").write_text(f"seed: {value}\n")
+    with pytest.raises(ConfigError, match=r"mine\.yaml.*not valid YAML"):
+        load_config([tmp_path / "mine.yaml"])
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "a b", ".hidden", "-rf", "", "x" * 101, "a\nb"])
+@pytest.mark.parametrize("section", ["families", "denoisers", "datasets"])
+def test_names_that_would_make_odd_files(section, name):
+    entry = {"images": "photos"} if section == "datasets" else {"architecture": "dncnn"}
+    assert "letters, digits" in explain(**{section: {name: entry}})
+
+
 def test_missing_and_binary_files_are_explained(tmp_path):
     with pytest.raises(ConfigError, match=r"none.yaml: cannot be read"):
         read_yaml(tmp_path / "none.yaml")

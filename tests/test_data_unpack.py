@@ -1,5 +1,6 @@
 """Unpacking archives made to do harm."""
 
+import contextlib
 import gzip
 import io
 import os
@@ -132,6 +133,33 @@ def test_a_damaged_archive(tmp_path, make, keep):
     with pytest.raises(DataError, match="damaged"):
         unpack(archive, tmp_path / "out")
     assert os.listdir(tmp_path) == ["cut"]
+
+
+@pytest.mark.parametrize("header", [{"size": "nan"}, {"GNU.sparse.map": "0,x"}, {"path": "x" * 5000}])
+def test_a_header_that_makes_no_sense(tmp_path, header):
+    info = tarfile.TarInfo("a")
+    info.pax_headers = header
+    archive = make_tar(tmp_path / "bad", [(info, b"x")], "w")
+    with contextlib.suppress(DataError):
+        unpack(archive, tmp_path / "out")
+    assert set(os.listdir(tmp_path)) <= {"bad", "out"}
+
+
+@pytest.mark.parametrize("make", [make_tar, make_zip])
+def test_names_that_are_too_long(tmp_path, make):
+    archive = make(tmp_path / "bad", [("good", b"x"), ("x" * 300, b"x")])
+    with pytest.raises(DataError, match="too long"):
+        unpack(archive, tmp_path / "out")
+    assert os.listdir(tmp_path) == ["bad"]
+
+
+@pytest.mark.parametrize("names", [("a", "a/b"), ("a/b", "a/b/")])
+@pytest.mark.parametrize("make", [make_tar, make_zip])
+def test_a_file_that_is_to_be_a_folder_too(tmp_path, make, names):
+    archive = make(tmp_path / "bad", [(name, b"x") for name in names])
+    with pytest.raises(DataError, match=r"in a file|twice"):
+        unpack(archive, tmp_path / "out")
+    assert os.listdir(tmp_path) == ["bad"]
 
 
 def test_a_folder_that_is_not_empty_is_left_alone(tmp_path):

@@ -182,6 +182,16 @@ def test_a_damaged_checkpoint_does_not_take_the_place_of_the_good_one(tmp_path):
     assert store.load() == {"step": 1}
 
 
+def test_a_checkpoint_of_another_training_in_its_place_is_noticed(tmp_path, caplog, straight):
+    run(tmp_path / "other", tiny(noise_range=(0, 20)))
+    run(tmp_path)
+    newest(tmp_path).write_bytes(newest(tmp_path / "other").read_bytes())
+    summary = run(tmp_path)
+    assert "belongs to another training" in caplog.text
+    assert not summary["reused"]
+    assert outputs(tmp_path) == straight
+
+
 def test_with_both_checkpoints_damaged_training_starts_again(tmp_path, straight):
     run(tmp_path)
     folder = newest(tmp_path).parent

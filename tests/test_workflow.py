@@ -22,10 +22,11 @@ POSTERIOR_PLOTS = {f"stochastic_denoising_{name}": 1 for name in registry.figure
 POSTERIOR_TABLES = {f"stochastic_denoising_{name}": 1 for name in registry.figures("stochastic_denoising", "table")}
 MEAN_SHIFT = {f"mean_shift_{name}": 1 for name in registry.figures("mean_shift")}
 HISTORY = {f"history_{name}": 1 for name in registry.figures("history")}
-COLLECTORS = ("all", *registry.documents())
+# The report shows everything, so it is written anew after any change (tests/test_report_workflow.py).
+COLLECTORS = ("all", "report", "write_report", *registry.documents())
 
 
-def snakemake(folder, *arguments, configfiles=(SMOKE,), overlay=None, package=None):
+def snakemake(folder, *arguments, configfiles=(SMOKE,), overlay=None, package=None, patience=120):
     """Run Snakemake on the checkout with `folder` as its working directory; returns status and output."""
     if overlay:
         (folder / "overlay.yaml").write_text(overlay, encoding="utf-8")
@@ -36,7 +37,7 @@ def snakemake(folder, *arguments, configfiles=(SMOKE,), overlay=None, package=No
     if package:
         environment["PYTHONPATH"] = str(package)
     done = subprocess.run(
-        [str(part) for part in command], capture_output=True, text=True, env=environment, cwd=folder, timeout=120
+        [str(part) for part in command], capture_output=True, text=True, env=environment, cwd=folder, timeout=patience
     )
     return done.returncode, done.stdout + done.stderr
 

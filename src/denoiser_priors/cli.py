@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from denoiser_priors import __version__
+from denoiser_priors import __version__, devices
 from denoiser_priors.commands import data, documents, evaluation, networks, restoration, samplers
 from denoiser_priors.commands.options import UNITS
 from denoiser_priors.errors import DenoiserPriorsError
@@ -18,11 +18,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status: 0, 1 (an error that was explained), 2 (usage), 130 (interrupted)."""
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("denoiser_priors").setLevel(logging.INFO)
-    options = _parser().parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     if getattr(options, "threads", None):
         # Before torch is imported, so that its thread pools have this size from the start.
         os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(options.threads)
     try:
+        if hasattr(options, "gpus"):
+            devices.take_turns(options.gpus)
         options.run(options)
     except DenoiserPriorsError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -33,10 +35,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # The reader of our output (head, less) has gone; that is no failure of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    finally:
+        devices.release()
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the command line, with all commands."""
     parser = argparse.ArgumentParser(
         prog="denoiser-priors",
         description="Replication suite for five documents on what image denoisers know.",

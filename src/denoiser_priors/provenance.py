@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from denoiser_priors import __version__
+from denoiser_priors.errors import DenoiserPriorsError, ResultError
 from denoiser_priors.files import sha256, write_text
 
 PACKAGES = ("numpy", "torch", "scipy", "pandas", "scikit-image", "lpips", "matplotlib", "snakemake")
@@ -78,6 +79,30 @@ def write_provenance(
     for output in outputs:
         text = json.dumps({"output": str(output), "sha256": sha256(output), **record}, indent=2, default=str)
         write_text(sidecar(output), text + "\n")
+
+
+def require_unaltered(path: str | os.PathLike, error: type[DenoiserPriorsError] = ResultError) -> None:
+    """Make sure that a result is what was written, if there is a sidecar that says what that was.
+
+    A table that was cut short is still a table; this is what notices.
+
+    Raises:
+        error: the file is not the one that its sidecar describes, or the sidecar cannot be read; names the file and
+            what to do.
+    """
+    path, beside = Path(path), sidecar(path)
+    try:
+        written = json.loads(beside.read_text(encoding="utf-8"))["sha256"]
+        found = sha256(path)
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError, KeyError, TypeError) as reason:
+        raise error(f"{beside}: cannot be read ({reason}). Delete it and {path.name}, and make them again.") from reason
+    if found != written:
+        raise error(
+            f"{path}: not what was written, by its {beside.name}: cut short, altered or swapped. Delete it and make it "
+            f"again; if the change is meant, delete {beside.name}."
+        )
 
 
 def processor() -> str:

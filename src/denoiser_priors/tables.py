@@ -11,6 +11,7 @@ import pandas as pd
 
 from denoiser_priors import files
 from denoiser_priors.errors import ResultError
+from denoiser_priors.provenance import require_unaltered
 
 NOISY_IMAGE_COLUMNS = ("denoiser", "dataset", "image", "sigma", "draw", "noise")
 """What a denoiser was given: the key of its noise, sigma on the [0, 255] scale."""
@@ -54,9 +55,11 @@ def read_csv(
         text: columns kept as text even where they look like numbers (an image may be called "01" or "nan").
 
     Raises:
-        ResultError: the file is missing, empty or not a table, or a column is missing; names the file and the column.
+        ResultError: the file is missing, empty, not a table or not the one that was written, or a column is missing;
+            names the file and the column.
     """
     path = Path(path)
+    require_unaltered(path)
     try:
         with open(path, encoding="utf-8") as stream:
             header = stream.readline().rstrip("\n").split(",")

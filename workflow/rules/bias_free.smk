@@ -22,6 +22,8 @@ rule evaluate_denoiser:
         dataset=alternatives([CONFIG.bias_free.dataset]),
         noise="gaussian|uniform",
         name=alternatives(DENOISERS),
+    group:
+        "evaluations"
     conda:
         ENVIRONMENT
     threads: lambda wildcards: 1 if is_small(wildcards.name) else 2
@@ -43,9 +45,9 @@ rule evaluate_denoiser:
     message:
         "Evaluating {wildcards.name} on {wildcards.dataset} under {wildcards.noise} noise"
     shell:
-        "denoiser-priors evaluate {wildcards.name} --config {params.config} --dataset {wildcards.dataset} "
+        "denoiser-priors evaluate {wildcards.name} --config {params.config:q} --dataset {wildcards.dataset} "
         "--sigma {params.sigma} --noise {wildcards.noise} --draws {params.draws} {params.options} "
-        "--out {output.table} --threads {threads} > {log} 2>&1"
+        "--out {output.table:q} --threads {threads} --gpus {resources.gpu} > {log} 2>&1"
 
 
 rule compute_bias_free_figure_02:
@@ -75,7 +77,7 @@ rule compute_bias_free_figure_02:
     message:
         "Denoising the example image of figure 2"
     shell:
-        "denoiser-priors compute bias_free figure_02 --config {params.config} --out {output.arrays} "
+        "denoiser-priors compute bias_free figure_02 --config {params.config:q} --out {output.arrays:q} "
         "--threads {threads} > {log} 2>&1"
 
 
@@ -109,7 +111,7 @@ rule bias_free_table_homogeneity:
     message:
         "Checking that bias-free denoisers commute with scaling"
     shell:
-        "denoiser-priors compute bias_free homogeneity --config {params.config} --out {output.table} "
+        "denoiser-priors compute bias_free homogeneity --config {params.config:q} --out {output.table:q} "
         "--threads {threads} > {log} 2>&1"
 
 
@@ -130,6 +132,8 @@ rule bias_free_table_quality:
         "logs/bias_free_table_quality.log",
     benchmark:
         f"{RESULTS}/benchmarks/bias_free_table_quality.tsv"
+    group:
+        "tables"
     conda:
         ENVIRONMENT
     threads: 1
@@ -142,8 +146,8 @@ rule bias_free_table_quality:
     message:
         "Gathering all evaluations"
     shell:
-        "denoiser-priors compute bias_free table_quality --config {params.config} "
-        "--out {output.table} {output.summary} {output.page} > {log} 2>&1"
+        "denoiser-priors compute bias_free table_quality --config {params.config:q} "
+        "--out {output.table:q} {output.summary:q} {output.page:q} > {log} 2>&1"
 
 
 rule bias_free_table_slopes:
@@ -161,6 +165,8 @@ rule bias_free_table_slopes:
         "logs/bias_free_table_slopes.log",
     benchmark:
         f"{RESULTS}/benchmarks/bias_free_table_slopes.tsv"
+    group:
+        "tables"
     conda:
         ENVIRONMENT
     threads: 1
@@ -173,8 +179,8 @@ rule bias_free_table_slopes:
     message:
         "Fitting the slopes of all curves"
     shell:
-        "denoiser-priors compute bias_free table_slopes --config {params.config} "
-        "--out {output.table} {output.page} > {log} 2>&1"
+        "denoiser-priors compute bias_free table_slopes --config {params.config:q} "
+        "--out {output.table:q} {output.page:q} > {log} 2>&1"
 
 
 for figure in registry.figures("bias_free", "figure").values():
@@ -196,6 +202,8 @@ for figure in registry.figures("bias_free", "figure").values():
             f"logs/{figure.target}.log",
         benchmark:
             f"{RESULTS}/benchmarks/{figure.target}.tsv"
+        group:
+            "figures"
         conda:
             ENVIRONMENT
         threads: 1
@@ -209,7 +217,7 @@ for figure in registry.figures("bias_free", "figure").values():
         message:
             f"Drawing {figure.document} {figure.name}"
         shell:
-            "denoiser-priors draw bias_free {params.figure} --config {params.config} --out {output.png} {output.pdf} "
+            "denoiser-priors draw bias_free {params.figure} --config {params.config:q} --out {output.png:q} {output.pdf:q} "
             "> {log} 2>&1"
 
 

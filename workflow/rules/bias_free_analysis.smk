@@ -35,8 +35,8 @@ rule compute_bias_free_net_bias:
     message:
         "Separating linear part and net bias of {wildcards.name}"
     shell:
-        "denoiser-priors compute bias_free net_bias --denoiser {wildcards.name} --config {params.config} "
-        "--out {output.table} --threads {threads} > {log} 2>&1"
+        "denoiser-priors compute bias_free net_bias --denoiser {wildcards.name} --config {params.config:q} "
+        "--out {output.table:q} --threads {threads} > {log} 2>&1"
 
 
 rule bias_free_table_net_bias:
@@ -54,6 +54,8 @@ rule bias_free_table_net_bias:
         "logs/bias_free_table_net_bias.log",
     benchmark:
         f"{RESULTS}/benchmarks/bias_free_table_net_bias.tsv"
+    group:
+        "tables"
     conda:
         ENVIRONMENT
     threads: 1
@@ -66,7 +68,7 @@ rule bias_free_table_net_bias:
     message:
         "Gathering the norms of residual and net bias"
     shell:
-        "denoiser-priors compute bias_free table_net_bias --config {params.config} --out {output.table} > {log} 2>&1"
+        "denoiser-priors compute bias_free table_net_bias --config {params.config:q} --out {output.table:q} > {log} 2>&1"
 
 
 rule compute_bias_free_subspaces:
@@ -102,7 +104,7 @@ rule compute_bias_free_subspaces:
         "Decomposing Jacobians of {wildcards.name}, part {wildcards.part}"
     shell:
         "denoiser-priors compute bias_free subspaces --denoiser {wildcards.name} --part {wildcards.part} "
-        "--config {params.config} --out {output.table} {output.spectra} {output.vectors} --threads {threads} "
+        "--config {params.config:q} --out {output.table:q} {output.spectra:q} {output.vectors:q} --threads {threads} "
         "> {log} 2>&1"
 
 
@@ -123,6 +125,8 @@ rule bias_free_table_subspaces:
         "logs/bias_free_table_subspaces.log",
     benchmark:
         f"{RESULTS}/benchmarks/bias_free_table_subspaces.tsv"
+    group:
+        "tables"
     conda:
         ENVIRONMENT
     threads: 1
@@ -135,8 +139,8 @@ rule bias_free_table_subspaces:
     message:
         "Gathering the decomposed Jacobians"
     shell:
-        "denoiser-priors compute bias_free table_subspaces --config {params.config} "
-        "--out {output.table} {output.spectra} {output.vectors} > {log} 2>&1"
+        "denoiser-priors compute bias_free table_subspaces --config {params.config:q} "
+        "--out {output.table:q} {output.spectra:q} {output.vectors:q} > {log} 2>&1"
 
 
 rule compute_bias_free_filters:
@@ -167,7 +171,7 @@ rule compute_bias_free_filters:
     message:
         "Weighting functions of the bias-free networks"
     shell:
-        "denoiser-priors compute bias_free filters --config {params.config} --out {output.arrays} "
+        "denoiser-priors compute bias_free filters --config {params.config:q} --out {output.arrays:q} "
         "--threads {threads} > {log} 2>&1"
 
 
@@ -199,5 +203,5 @@ rule compute_bias_free_decomposition:
     message:
         "Linear part and net bias of the networks with bias"
     shell:
-        "denoiser-priors compute bias_free decomposition --config {params.config} --out {output.arrays} "
+        "denoiser-priors compute bias_free decomposition --config {params.config:q} --out {output.arrays:q} "
         "--threads {threads} > {log} 2>&1"

@@ -36,8 +36,8 @@ rule compute_bias_free_residuals:
     message:
         "Testing what {wildcards.name} removes"
     shell:
-        "denoiser-priors compute bias_free residuals --denoiser {wildcards.name} --config {params.config} "
-        "--out {output.table} --threads {threads} > {log} 2>&1"
+        "denoiser-priors compute bias_free residuals --denoiser {wildcards.name} --config {params.config:q} "
+        "--out {output.table:q} --threads {threads} --gpus {resources.gpu} > {log} 2>&1"
 
 
 rule bias_free_table_residuals:
@@ -57,6 +57,8 @@ rule bias_free_table_residuals:
         "logs/bias_free_table_residuals.log",
     benchmark:
         f"{RESULTS}/benchmarks/bias_free_table_residuals.tsv"
+    group:
+        "tables"
     conda:
         ENVIRONMENT
     threads: 1
@@ -69,5 +71,5 @@ rule bias_free_table_residuals:
     message:
         "Gathering the tests of residuals"
     shell:
-        "denoiser-priors compute bias_free table_residuals --config {params.config} "
-        "--out {output.table} {output.summary} {output.page} > {log} 2>&1"
+        "denoiser-priors compute bias_free table_residuals --config {params.config:q} "
+        "--out {output.table:q} {output.summary:q} {output.page:q} > {log} 2>&1"

@@ -29,5 +29,5 @@ rule compute_bias_free_restoration:
     message:
         "Restoring blurred and noisy images"
     shell:
-        "denoiser-priors compute bias_free restoration --config {params.config} --out {output.table} "
-        "--threads {threads} > {log} 2>&1"
+        "denoiser-priors compute bias_free restoration --config {params.config:q} --out {output.table:q} "
+        "--threads {threads} --gpus {resources.gpu} > {log} 2>&1"

@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
 
 from denoiser_priors.config import load_config
 from denoiser_priors.documents import registry
@@ -22,6 +23,7 @@ from denoiser_priors.documents.sources import PACKAGE, fingerprint
 from denoiser_priors.documents.stochastic_denoising import plan as posterior_plan
 from denoiser_priors.errors import ConfigError
 from denoiser_priors.files import write_text
+from denoiser_priors.provenance import Stopwatch, write_provenance
 from denoiser_priors.steps import write_resolved
 
 try:
@@ -45,8 +47,11 @@ ENVIRONMENT = "../../environment.yml"
 # What decides the pixels of an image that is loaded.
 IMAGE_CODE = ["data/faces.py", "data/images.py", "data/transforms.py"]
 
-# The command of that environment, even if it is not activated.
-shell.prefix(f"set -euo pipefail; PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
+# The command of that environment, even if it is not activated; in a container, that of the container.
+if DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method:
+    shell.prefix("set -euo pipefail; ")
+else:
+    shell.prefix(f"set -euo pipefail; PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 
 
 onstart:

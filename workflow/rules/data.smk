@@ -24,4 +24,4 @@ rule fetch_dataset:
     message:
         "Fetching {wildcards.dataset}"
     shell:
-        "denoiser-priors fetch {wildcards.dataset} --config {params.config} > {log} 2>&1"
+        "denoiser-priors fetch {wildcards.dataset} --config {params.config:q} > {log} 2>&1"

@@ -35,8 +35,8 @@ rule train_denoiser:
     message:
         "Training {wildcards.name}"
     shell:
-        "denoiser-priors train {wildcards.name} --config {params.config} --out {output.weights} "
-        "--log-csv {output.log} --threads {threads} > {log} 2>&1"
+        "denoiser-priors train {wildcards.name} --config {params.config:q} --out {output.weights:q} "
+        "--log-csv {output.log:q} --threads {threads} --gpus {resources.gpu} > {log} 2>&1"
 
 
 rule fetch_weights:
@@ -63,7 +63,7 @@ rule fetch_weights:
     message:
         "Fetching the weights of {wildcards.name}"
     shell:
-        "denoiser-priors fetch-weights {wildcards.name} --config {params.config} --out {output.weights} > {log} 2>&1"
+        "denoiser-priors fetch-weights {wildcards.name} --config {params.config:q} --out {output.weights:q} > {log} 2>&1"
 
 
 rule describe_denoisers:
@@ -76,4 +76,6 @@ rule describe_denoisers:
     message:
         "Describing the denoisers of the configuration"
     run:
+        watch = Stopwatch()
         write_text(output.table, params.text)
+        write_provenance([output.table], config={"preset": CONFIG.preset}, watch=watch)

@@ -35,8 +35,8 @@ rule train_history_network:
     message:
         "Training {wildcards.network}"
     shell:
-        "denoiser-priors compute history network --part {params.number} --config {params.config} "
-        "--out {output.weights} {output.log} --threads {threads} > {log} 2>&1"
+        "denoiser-priors compute history network --part {params.number} --config {params.config:q} "
+        "--out {output.weights:q} {output.log:q} --threads {threads} --gpus {resources.gpu} > {log} 2>&1"
 
 
 rule compute_history_generalization:
@@ -69,8 +69,8 @@ rule compute_history_generalization:
     message:
         "Sampling from both networks of {wildcards.rung}"
     shell:
-        "denoiser-priors compute history generalization --part {params.number} --config {params.config} "
-        "--out {output.arrays} {output.table} --threads {threads} > {log} 2>&1"
+        "denoiser-priors compute history generalization --part {params.number} --config {params.config:q} "
+        "--out {output.arrays:q} {output.table:q} --threads {threads} > {log} 2>&1"
 
 
 rule compute_history_slopes:
@@ -100,8 +100,8 @@ rule compute_history_slopes:
     message:
         "Measuring the PSNR slope for alpha = {wildcards.alpha}"
     shell:
-        "denoiser-priors compute history slopes --part {params.number} --config {params.config} "
-        "--out {output.table} --threads {threads} > {log} 2>&1"
+        "denoiser-priors compute history slopes --part {params.number} --config {params.config:q} "
+        "--out {output.table:q} --threads {threads} > {log} 2>&1"
 
 
 rule compute_history_bases:
@@ -135,8 +135,8 @@ rule compute_history_bases:
     message:
         "Decomposing the Jacobian on {wildcards.subject}"
     shell:
-        "denoiser-priors compute history bases --part {params.number} --config {params.config} "
-        "--out {output.arrays} --threads {threads} > {log} 2>&1"
+        "denoiser-priors compute history bases --part {params.number} --config {params.config:q} "
+        "--out {output.arrays:q} --threads {threads} > {log} 2>&1"
 
 
 for experiment, (networks, block, outputs, code, engine) in {
@@ -181,8 +181,8 @@ for experiment, (networks, block, outputs, code, engine) in {
         message:
             f"Measuring {experiment}"
         shell:
-            "denoiser-priors compute history {params.experiment} --config {params.config} "
-            "--out {output.results} --threads {threads} > {log} 2>&1"
+            "denoiser-priors compute history {params.experiment} --config {params.config:q} "
+            "--out {output.results:q} --threads {threads} > {log} 2>&1"
 
 
 rule compute_history_timeline:
@@ -220,8 +220,8 @@ rule compute_history_timeline:
     message:
         "Denoising for table_timeline: {wildcards.run}"
     shell:
-        "denoiser-priors compute history timeline --part {params.number} --config {params.config} "
-        "--out {output.table} --threads {threads} > {log} 2>&1"
+        "denoiser-priors compute history timeline --part {params.number} --config {params.config:q} "
+        "--out {output.table:q} --threads {threads} > {log} 2>&1"
 
 
 for experiment in history_plan.EXACT:
@@ -258,8 +258,8 @@ for experiment in history_plan.EXACT:
         message:
             f"Computing {experiment}"
         shell:
-            "denoiser-priors compute history {params.experiment} --config {params.config} "
-            "--out {output.arrays} --threads {threads} > {log} 2>&1"
+            "denoiser-priors compute history {params.experiment} --config {params.config:q} "
+            "--out {output.arrays:q} --threads {threads} > {log} 2>&1"
 
 
 for table in registry.figures("history", "table").values():
@@ -281,6 +281,8 @@ for table in registry.figures("history", "table").values():
             f"logs/{table.target}.log",
         benchmark:
             f"{RESULTS}/benchmarks/{table.target}.tsv"
+        group:
+            "tables"
         conda:
             ENVIRONMENT
         threads: 1
@@ -299,8 +301,8 @@ for table in registry.figures("history", "table").values():
         message:
             f"Gathering {table.document} {table.name}"
         shell:
-            "denoiser-priors compute history {params.table} --config {params.config} "
-            "--out {output.table} {output.page} > {log} 2>&1"
+            "denoiser-priors compute history {params.table} --config {params.config:q} "
+            "--out {output.table:q} {output.page:q} > {log} 2>&1"
 
 
 for figure in registry.figures("history", "figure").values():
@@ -322,6 +324,8 @@ for figure in registry.figures("history", "figure").values():
             f"logs/{figure.target}.log",
         benchmark:
             f"{RESULTS}/benchmarks/{figure.target}.tsv"
+        group:
+            "figures"
         conda:
             ENVIRONMENT
         threads: 1
@@ -335,8 +339,8 @@ for figure in registry.figures("history", "figure").values():
         message:
             f"Drawing {figure.document} {figure.name}"
         shell:
-            "denoiser-priors draw history {params.figure} --config {params.config} "
-            "--out {output.png} {output.pdf} > {log} 2>&1"
+            "denoiser-priors draw history {params.figure} --config {params.config:q} "
+            "--out {output.png:q} {output.pdf:q} > {log} 2>&1"
 
 
 rule history:

@@ -34,8 +34,8 @@ rule compute_implicit_prior_synthesis:
     message:
         "Sampling from the prior of photographs"
     shell:
-        "denoiser-priors compute implicit_prior synthesis --config {params.config} "
-        "--out {output.arrays} {output.traces} --threads {threads} > {log} 2>&1"
+        "denoiser-priors compute implicit_prior synthesis --config {params.config:q} "
+        "--out {output.arrays:q} {output.traces:q} --threads {threads} --gpus {resources.gpu} > {log} 2>&1"
 
 
 rule compute_implicit_prior_digits:
@@ -64,8 +64,8 @@ rule compute_implicit_prior_digits:
     message:
         "Sampling from the prior of digits"
     shell:
-        "denoiser-priors compute implicit_prior digits --config {params.config} --out {output.arrays} "
-        "--threads {threads} > {log} 2>&1"
+        "denoiser-priors compute implicit_prior digits --config {params.config:q} --out {output.arrays:q} "
+        "--threads {threads} --gpus {resources.gpu} > {log} 2>&1"
 
 
 rule compute_implicit_prior_manifold:
@@ -90,7 +90,7 @@ rule compute_implicit_prior_manifold:
     message:
         "Sampling on a curve in two dimensions"
     shell:
-        "denoiser-priors compute implicit_prior manifold --config {params.config} --out {output.arrays} "
+        "denoiser-priors compute implicit_prior manifold --config {params.config:q} --out {output.arrays:q} "
         "--threads {threads} > {log} 2>&1"
 
 
@@ -124,8 +124,8 @@ rule compute_implicit_prior_examples:
     message:
         "Restoring the examples of {wildcards.task}"
     shell:
-        "denoiser-priors compute implicit_prior examples_{wildcards.task} --config {params.config} "
-        "--out {output.arrays} --threads {threads} > {log} 2>&1"
+        "denoiser-priors compute implicit_prior examples_{wildcards.task} --config {params.config:q} "
+        "--out {output.arrays:q} --threads {threads} --gpus {resources.gpu} > {log} 2>&1"
 
 
 rule compute_implicit_prior_restorations:
@@ -159,8 +159,8 @@ rule compute_implicit_prior_restorations:
     message:
         "Restoring the images of {wildcards.part}"
     shell:
-        "denoiser-priors compute implicit_prior restorations --part {params.number} --config {params.config} "
-        "--out {output.table} --threads {threads} > {log} 2>&1"
+        "denoiser-priors compute implicit_prior restorations --part {params.number} --config {params.config:q} "
+        "--out {output.table:q} --threads {threads} --gpus {resources.gpu} > {log} 2>&1"
 
 
 for table in registry.figures("implicit_prior", "table").values():
@@ -183,6 +183,8 @@ for table in registry.figures("implicit_prior", "table").values():
             f"logs/{table.target}.log",
         benchmark:
             f"{RESULTS}/benchmarks/{table.target}.tsv"
+        group:
+            "tables"
         conda:
             ENVIRONMENT
         threads: 1
@@ -197,8 +199,8 @@ for table in registry.figures("implicit_prior", "table").values():
         message:
             f"Gathering {table.document} {table.name}"
         shell:
-            "denoiser-priors compute implicit_prior {params.table} --config {params.config} "
-            "--out {output.table} {output.page} > {log} 2>&1"
+            "denoiser-priors compute implicit_prior {params.table} --config {params.config:q} "
+            "--out {output.table:q} {output.page:q} > {log} 2>&1"
 
 
 for figure in registry.figures("implicit_prior", "figure").values():
@@ -220,6 +222,8 @@ for figure in registry.figures("implicit_prior", "figure").values():
             f"logs/{figure.target}.log",
         benchmark:
             f"{RESULTS}/benchmarks/{figure.target}.tsv"
+        group:
+            "figures"
         conda:
             ENVIRONMENT
         threads: 1
@@ -233,8 +237,8 @@ for figure in registry.figures("implicit_prior", "figure").values():
         message:
             f"Drawing {figure.document} {figure.name}"
         shell:
-            "denoiser-priors draw implicit_prior {params.figure} --config {params.config} "
-            "--out {output.png} {output.pdf} > {log} 2>&1"
+            "denoiser-priors draw implicit_prior {params.figure} --config {params.config:q} "
+            "--out {output.png:q} {output.pdf:q} > {log} 2>&1"
 
 
 rule implicit_prior:

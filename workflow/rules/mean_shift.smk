@@ -41,8 +41,8 @@ rule compute_mean_shift_restorations:
     message:
         "Restoring {wildcards.part}"
     shell:
-        "denoiser-priors compute mean_shift restorations --part {params.number} --config {params.config} "
-        "--out {output.arrays} {output.table} --threads {threads} > {log} 2>&1"
+        "denoiser-priors compute mean_shift restorations --part {params.number} --config {params.config:q} "
+        "--out {output.arrays:q} {output.table:q} --threads {threads} --gpus {resources.gpu} > {log} 2>&1"
 
 
 rule compute_mean_shift_figure_01:
@@ -73,8 +73,8 @@ rule compute_mean_shift_figure_01:
     message:
         "Bending a drawing towards what priors prefer"
     shell:
-        "denoiser-priors compute mean_shift figure_01 --config {params.config} --out {output.result} "
-        "--threads {threads} > {log} 2>&1"
+        "denoiser-priors compute mean_shift figure_01 --config {params.config:q} --out {output.result:q} "
+        "--threads {threads} --gpus {resources.gpu} > {log} 2>&1"
 
 
 for table in registry.figures("mean_shift", "table").values():
@@ -96,6 +96,8 @@ for table in registry.figures("mean_shift", "table").values():
             f"logs/{table.target}.log",
         benchmark:
             f"{RESULTS}/benchmarks/{table.target}.tsv"
+        group:
+            "tables"
         conda:
             ENVIRONMENT
         threads: 1
@@ -110,8 +112,8 @@ for table in registry.figures("mean_shift", "table").values():
         message:
             f"Gathering {table.document} {table.name}"
         shell:
-            "denoiser-priors compute mean_shift {params.table} --config {params.config} "
-            "--out {output.table} {output.page} > {log} 2>&1"
+            "denoiser-priors compute mean_shift {params.table} --config {params.config:q} "
+            "--out {output.table:q} {output.page:q} > {log} 2>&1"
 
 
 for figure in registry.figures("mean_shift", "figure").values():
@@ -133,6 +135,8 @@ for figure in registry.figures("mean_shift", "figure").values():
             f"logs/{figure.target}.log",
         benchmark:
             f"{RESULTS}/benchmarks/{figure.target}.tsv"
+        group:
+            "figures"
         conda:
             ENVIRONMENT
         threads: 1
@@ -146,8 +150,8 @@ for figure in registry.figures("mean_shift", "figure").values():
         message:
             f"Drawing {figure.document} {figure.name}"
         shell:
-            "denoiser-priors draw mean_shift {params.figure} --config {params.config} "
-            "--out {output.png} {output.pdf} > {log} 2>&1"
+            "denoiser-priors draw mean_shift {params.figure} --config {params.config:q} "
+            "--out {output.png:q} {output.pdf:q} > {log} 2>&1"
 
 
 rule mean_shift:

@@ -40,8 +40,8 @@ rule compute_stochastic_denoising_samples:
     message:
         "Sampling the posterior of {wildcards.part}"
     shell:
-        "denoiser-priors compute stochastic_denoising samples --part {params.number} --config {params.config} "
-        "--out {output.arrays} {output.table} --threads {threads} > {log} 2>&1"
+        "denoiser-priors compute stochastic_denoising samples --part {params.number} --config {params.config:q} "
+        "--out {output.arrays:q} {output.table:q} --threads {threads} --gpus {resources.gpu} > {log} 2>&1"
 
 
 for extra, file in posterior_plan.EXTRAS.items():
@@ -79,8 +79,8 @@ for extra, file in posterior_plan.EXTRAS.items():
         message:
             f"Sampling the posterior: {extra}"
         shell:
-            "denoiser-priors compute stochastic_denoising {params.experiment} --config {params.config} "
-            "--out {output.result} --threads {threads} > {log} 2>&1"
+            "denoiser-priors compute stochastic_denoising {params.experiment} --config {params.config:q} "
+            "--out {output.result:q} --threads {threads} --gpus {resources.gpu} > {log} 2>&1"
 
 
 for table in registry.figures("stochastic_denoising", "table").values():
@@ -102,6 +102,8 @@ for table in registry.figures("stochastic_denoising", "table").values():
             f"logs/{table.target}.log",
         benchmark:
             f"{RESULTS}/benchmarks/{table.target}.tsv"
+        group:
+            "tables"
         conda:
             ENVIRONMENT
         threads: 1
@@ -116,8 +118,8 @@ for table in registry.figures("stochastic_denoising", "table").values():
         message:
             f"Gathering {table.document} {table.name}"
         shell:
-            "denoiser-priors compute stochastic_denoising {params.table} --config {params.config} "
-            "--out {output.table} {output.page} > {log} 2>&1"
+            "denoiser-priors compute stochastic_denoising {params.table} --config {params.config:q} "
+            "--out {output.table:q} {output.page:q} > {log} 2>&1"
 
 
 for figure in registry.figures("stochastic_denoising", "figure").values():
@@ -139,6 +141,8 @@ for figure in registry.figures("stochastic_denoising", "figure").values():
             f"logs/{figure.target}.log",
         benchmark:
             f"{RESULTS}/benchmarks/{figure.target}.tsv"
+        group:
+            "figures"
         conda:
             ENVIRONMENT
         threads: 1
@@ -152,8 +156,8 @@ for figure in registry.figures("stochastic_denoising", "figure").values():
         message:
             f"Drawing {figure.document} {figure.name}"
         shell:
-            "denoiser-priors draw stochastic_denoising {params.figure} --config {params.config} "
-            "--out {output.png} {output.pdf} > {log} 2>&1"
+            "denoiser-priors draw stochastic_denoising {params.figure} --config {params.config:q} "
+            "--out {output.png:q} {output.pdf:q} > {log} 2>&1"
 
 
 rule stochastic_denoising:

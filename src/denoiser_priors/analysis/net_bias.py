@@ -9,22 +9,12 @@ import torch
 from torch import Tensor
 
 from denoiser_priors.analysis.checks import check_denoiser, check_images, directional
+from denoiser_priors.analysis.columns import NORM_COLUMNS
 from denoiser_priors.analysis.jacobian import in_precision
 from denoiser_priors.analysis.patches import check_patches, noisy_versions
 from denoiser_priors.errors import ConfigError
-from denoiser_priors.tables import NOISY_IMAGE_COLUMNS
 
 UNITS = ("l2", "rms")
-NORM_COLUMNS = (
-    *NOISY_IMAGE_COLUMNS,
-    "noise_protocol",
-    "values",
-    "unit",
-    "residual_norm",
-    "net_bias_norm",
-    "noise_norm",
-)
-
 _BATCH_PIXELS = 2**17
 
 

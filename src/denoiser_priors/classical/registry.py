@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from denoiser_priors.errors import ConfigError, DataError
+from denoiser_priors.files import packaged_yaml
 
 _ROOM = "denoiser_priors.classical"
 _PARAMETERS = Path(__file__).with_name("parameters.yaml")
@@ -219,7 +219,7 @@ def interpolate(values: Mapping[str, Any], name: str, sigma: float) -> dict[str,
 @functools.cache
 def table() -> dict[str, Any]:
     """The chosen parameters as packaged: `sigma` (levels on the [0, 255] scale), `methods`, and how they were found."""
-    return yaml.safe_load(_PARAMETERS.read_text(encoding="utf-8"))
+    return packaged_yaml(_PARAMETERS)
 
 
 def check_sigma(sigma: Any, name: str) -> float:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from denoiser_priors import steps
-from denoiser_priors.commands.options import UNITS_OF_SAMPLERS, command, compute, mirror
+from denoiser_priors.commands.options import UNITS_OF_SAMPLERS, command, compute, gpus, mirror
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -33,6 +33,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     sub.add_argument("--out", metavar="FILE.csv", type=Path, required=True, help="table, one row a measurement")
     mirror(sub)
     compute(sub)
+    gpus(sub)
 
     sub = command(
         commands,

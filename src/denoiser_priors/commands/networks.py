@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from denoiser_priors import steps
-from denoiser_priors.commands.options import command, compute, mirror
+from denoiser_priors.commands.options import command, compute, gpus, mirror
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -23,6 +23,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     sub.add_argument("--log-csv", metavar="FILE", type=Path, help="training log (training.csv beside the weights)")
     mirror(sub)
     compute(sub)
+    gpus(sub)
 
     sub = command(commands, "fetch-weights", steps.fetch_weights, "fetch the authors' released weights of one denoiser")
     sub.add_argument("name", metavar="NAME", help="a denoiser whose source is released or file")

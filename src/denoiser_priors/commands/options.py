@@ -51,3 +51,13 @@ def compute(sub: argparse.ArgumentParser) -> None:
     """The options of commands that run a network."""
     sub.add_argument("--threads", metavar="N", type=int, help="CPU threads (default: as many as torch takes)")
     sub.add_argument("--device", help="cpu or cuda (default: cuda where there is one)")
+
+
+def gpus(sub: argparse.ArgumentParser) -> None:
+    """The option of commands that are steps of the workflow and take turns on the GPUs of a machine."""
+    sub.add_argument(
+        "--gpus",
+        metavar="N",
+        type=int,
+        help="0: stay on the CPU; 1: take a GPU that no other step has, or wait for it (default: 1 where there is one)",
+    )

@@ -22,7 +22,9 @@ def add(commands: argparse._SubParsersAction) -> None:
         "demosaicing: a gray image of the values behind the colour filters becomes a colour image.",
     )
     sub.add_argument("input", metavar="INPUT", type=Path, help="image file")
-    sub.add_argument("--task", choices=("deblur", "super-resolve", "demosaic"), required=True)
+    sub.add_argument(
+        "--task", choices=("deblur", "super-resolve", "demosaic"), required=True, help="what was done to the image"
+    )
     sub.add_argument("--denoiser", metavar="NAME", required=True, help="a denoiser, or a weights file")
     sub.add_argument("--out", metavar="FILE", type=Path, required=True, help="image file to write")
     which = sub.add_mutually_exclusive_group()

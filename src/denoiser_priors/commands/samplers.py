@@ -68,9 +68,9 @@ def add(commands: argparse._SubParsersAction) -> None:
         "posterior",
         steps.posterior,
         "denoise an image by sampling from the posterior",
-        "Draw clean images that a noisy one may come from (annealed Langevin dynamics): pictures of the samples, of "
-        "their mean and standard deviation and of the denoiser's own estimate, samples.npz, residuals.csv (whether "
-        "what was removed could be the noise) and, where the clean image is known, metrics.csv.",
+        "Draw clean images that a noisy one may come from (a diffusion run backwards, or annealed Langevin dynamics): "
+        "pictures of the samples, of their mean and standard deviation, of the denoiser's own estimate; samples.npz, "
+        "residuals.csv (whether what was removed could be the noise) and, where the clean image is known, metrics.csv.",
         units=UNITS_OF_SAMPLERS,
     )
     _langevin(sub, inpainting=False)

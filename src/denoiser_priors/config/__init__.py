@@ -7,7 +7,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from denoiser_priors.config.bias_free import BiasFree
@@ -17,8 +16,19 @@ from denoiser_priors.config.history import History
 from denoiser_priors.config.implicit_prior import ImplicitPrior
 from denoiser_priors.config.mean_shift import MeanShift
 from denoiser_priors.config.stochastic_denoising import StochasticDenoising
-from denoiser_priors.config.values import Architecture, BlurRange, Channels, Model, Noise, NoiseRange, Recipe, Transform
+from denoiser_priors.config.values import (
+    Architecture,
+    BlurRange,
+    Channels,
+    Model,
+    Name,
+    Noise,
+    NoiseRange,
+    Recipe,
+    Transform,
+)
 from denoiser_priors.errors import ConfigError
+from denoiser_priors.files import packaged_yaml
 
 ARCHITECTURES = ("dncnn", "rcnn", "unet", "densenet")
 DOCUMENTS = ("bias_free", "implicit_prior", "stochastic_denoising", "mean_shift", "history")
@@ -173,8 +183,8 @@ class Config(Model):
     )
     offline: bool = Field(False, description="never use the network: mirror and files at hand only")
     paths: Paths = Field(Paths(), description="folders")
-    datasets: dict[str, Folder] = Field({}, description="your own image folders, by name: {mine: {images: DIR}}")
-    families: dict[str, Family | None] = Field(
+    datasets: dict[Name, Folder] = Field({}, description="your own image folders, by name: {mine: {images: DIR}}")
+    families: dict[Name, Family | None] = Field(
         {
             "dncnn": Family(),
             "rcnn": Family(ranges=(10, 55)),
@@ -184,7 +194,7 @@ class Config(Model):
         },
         description="blocks of denoisers, named FAMILY-bf-LOWtoHIGH (bias-free) and FAMILY-cnn-LOWtoHIGH (biased)",
     )
-    denoisers: dict[str, Entry | None] = Field(
+    denoisers: dict[Name, Entry | None] = Field(
         {
             f"dncnn-{kind}-blur": Entry(
                 architecture="dncnn",
@@ -383,13 +393,13 @@ def _complete(name: str, **keys: Any) -> Denoiser:
 @lru_cache
 def recipes() -> dict[str, dict[str, dict[str, Any]]]:
     """The recipes: architecture -> recipe -> {network: {...}, training: {...}}."""
-    return yaml.safe_load((_PACKAGE / "recipes.yaml").read_text(encoding="utf-8"))
+    return packaged_yaml(_PACKAGE / "recipes.yaml")
 
 
 @lru_cache
 def known_datasets() -> tuple[str, ...]:
     """Ids of the suite's datasets that hold images."""
-    table = yaml.safe_load((_PACKAGE / "data" / "datasets.yaml").read_text(encoding="utf-8"))
+    table = packaged_yaml(_PACKAGE / "data" / "datasets.yaml")
     return tuple(table)
 
 

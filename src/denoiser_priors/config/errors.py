@@ -40,7 +40,7 @@ def messages(error: ValidationError, root: type[BaseModel]) -> list[str]:
     """One line for each error: the path of the key in `root`, and what is wrong with its value."""
     lines = []
     for item in _distinct(error):
-        location = [part for part in item["loc"] if part not in ("Family", "Entry")]
+        location = [part for part in item["loc"] if part not in ("Family", "Entry", "[key]")]
         path = ".".join(str(part) for part in location)
         if item["type"] == "extra_forbidden":
             known = _keys_at(root, location[:-1])

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from denoiser_priors.config.values import Channels, Model, Sigma
+from denoiser_priors.config.values import Channels, Model, Name, Sigma
 
 Count = Annotated[int, Field(ge=1)]
 Level = Annotated[float, Field(gt=0, le=10)]
@@ -64,7 +64,7 @@ class Ladder(Source):
 class Generalization(Model):
     """Two networks on disjoint halves of N images (figure_generalization)."""
 
-    families: dict[str, Ladder | None] = Field(
+    families: dict[Name, Ladder | None] = Field(
         {"digits": Ladder()}, min_length=1, description="classes of images, by name; null removes one"
     )
     samples: Count = Field(16, description="samples of each network, from the same initial images")

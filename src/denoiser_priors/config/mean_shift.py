@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from denoiser_priors.config.values import Channels, Model
+from denoiser_priors.config.values import Channels, Model, Name
 
 TASKS = ("deblurring", "compared", "blind", "super_resolution", "demosaicing")
 """Keys that hold named sets, each a mapping from names to settings."""
@@ -158,23 +158,23 @@ class MeanShift(Model):
     precision: Literal["fp32", "bf16"] = Field(
         "fp32", description="of the network; bf16 takes a third of the time on processors that have it"
     )
-    deblurring: dict[str, Deblurring | None] = Field(
+    deblurring: dict[Name, Deblurring | None] = Field(
         {"photographs": Deblurring(pairs=3, side=96, sigma=(2.55, 10.2))},
         description="test sets of deblurring, by name; null removes one (table 2, figure 2)",
     )
-    compared: dict[str, Compared | None] = Field(
+    compared: dict[Name, Compared | None] = Field(
         {"bias-free": Compared(denoiser=BIAS_FREE), "text": Compared(variant="text")},
         description="other priors and variants on them, noise-adaptive, by name; null removes one (table_priors)",
     )
-    blind: dict[str, Blind | None] = Field(
+    blind: dict[Name, Blind | None] = Field(
         {"photographs": Blind(pairs=2, side=96, kernel_side=9)},
         description="test sets of kernel-blind deblurring, by name; null removes one (figure 3)",
     )
-    super_resolution: dict[str, SuperResolution | None] = Field(
+    super_resolution: dict[Name, SuperResolution | None] = Field(
         {"photographs": SuperResolution(side=96, images=3, factors=(2, 4))},
         description="test sets of super-resolution, by name; null removes one (table 3)",
     )
-    demosaicing: dict[str, Demosaicing | None] = Field(
+    demosaicing: dict[Name, Demosaicing | None] = Field(
         {"photographs": Demosaicing(side=96, images=3)},
         description="test sets of demosaicing, by name; null removes one (table 4, figure 4)",
     )

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from denoiser_priors.config.values import Channels, Model
+from denoiser_priors.config.values import Channels, Model, Name
 
 GRIDS = ("celeba", "lsun", "lsun-bedroom", "lsun-tower", "lsun-church", "ffhq", "cifar10")
 """The grids of NCSNv2 that noise levels can be taken from, by their dataset."""
@@ -133,7 +133,7 @@ class Speed(Model):
 class StochasticDenoising(Model):
     """Kawar, Vaksman & Elad 2021. Noise levels (sigma) are on the [0, 1] scale of the images."""
 
-    sets: dict[str, ImageSet | None] = Field(
+    sets: dict[Name, ImageSet | None] = Field(
         {
             "faces": ImageSet(dataset="lfw25", images=10, sigma=(0.1, 0.203, 0.406, 0.607)),
             "photographs": ImageSet(images=4, side=64, sigma=(0.198, 0.403, 0.606)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
@@ -26,6 +27,15 @@ def _check(value: tuple[float, float], what: str, largest: float, scale: str) ->
     return value
 
 
+def _check_name(name: str) -> str:
+    if not re.fullmatch(r"[^\W_][\w.+-]{0,99}", name):
+        raise ValueError(
+            "a name, which files are called by, is made of at most 100 letters, digits and . _ + -, and begins with a "
+            "letter or digit"
+        )
+    return name
+
+
 def _range_schema(largest: float) -> WithJsonSchema:
     number = {"type": "number", "minimum": 0, "maximum": largest}
     return WithJsonSchema({"anyOf": [number, {"type": "array", "items": number, "minItems": 2, "maxItems": 2}]})
@@ -43,6 +53,7 @@ BlurRange = Annotated[
     AfterValidator(lambda value: _check(value, "blur", LARGEST_BLUR, f"blur is in pixels, at most {LARGEST_BLUR:g}")),
     _range_schema(LARGEST_BLUR),
 ]
+Name = Annotated[str, AfterValidator(_check_name)]
 Architecture = Literal["dncnn", "rcnn", "unet", "densenet", "ncsnv2"]
 Recipe = Literal["paper", "released", "quick", "smoke"]
 Noise = Literal["gaussian", "uniform"]

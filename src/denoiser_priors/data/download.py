@@ -63,7 +63,7 @@ def fetch(
         _remove(manifest)
         _fetch_all(dataset, missing, folder, _mirror(mirror), offline, progress, jobs)
     text = _manifest_text(dataset, folder)
-    if not manifest.is_file() or manifest.read_text(encoding="utf-8") != text:
+    if not manifest.is_file() or manifest.read_bytes() != text.encode():
         files.write_text(manifest, text)
     return manifest
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from denoiser_priors.data.matlab import load_variable
 from denoiser_priors.errors import DataError
 
 FORMATS = ("olivetti", "lfw25")
@@ -30,14 +31,13 @@ def read_olivetti(path: str | os.PathLike) -> np.ndarray:
     Raises:
         DataError: not a MATLAB file (of version 7 or older), or without such an array.
     """
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
-
     path = Path(path)
     try:
-        faces = loadmat(path, variable_names=["faces"])["faces"]
-    except (KeyError, ValueError, TypeError, NotImplementedError, EOFError, OSError, MatReadError) as error:
+        faces = load_variable(path, "faces")
+    except ValueError as error:
         raise DataError(f"{path}: not a MATLAB file with an array `faces` ({error}).") from error
+    if faces is None:
+        raise DataError(f"{path}: a MATLAB file without an array `faces`.")
     expected = (SIDE * SIDE, PEOPLE * PHOTOGRAPHS)
     if faces.shape != expected or faces.dtype != np.uint8:
         raise DataError(f"{path}: faces must be bytes of shape {expected}, not {faces.dtype} {faces.shape}.")
@@ -55,9 +55,13 @@ def read_lfw25(path: str | os.PathLike) -> np.ndarray:
     """
     path = Path(path)
     try:
-        pictures = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+        # NumPy leaves files open that it cannot read.
+        with open(path, "rb") as stream:
+            pictures = np.load(stream, allow_pickle=False)
+    except Exception as error:  # a damaged file surfaces as almost any type
         raise DataError(f"{path}: not a NumPy array ({error}).") from error
+    if not isinstance(pictures, np.ndarray):
+        raise DataError(f"{path}: holds several arrays; expected one.")
     expected = (2 * SMALL_FACES, SMALL_SIDE, SMALL_SIDE)
     if pictures.shape != expected or pictures.dtype != np.float64 or not 0 <= pictures.min() <= pictures.max() <= 1:
         raise DataError(f"{path}: expected numbers in [0, 1] of shape {expected}, not {pictures.shape}.")

@@ -9,9 +9,8 @@ import hashlib
 from dataclasses import dataclass, fields
 from importlib import resources
 
-import yaml
-
 from denoiser_priors.errors import DataError
+from denoiser_priors.files import packaged_yaml
 
 CHECKPOINTS = "released"
 
@@ -110,7 +109,7 @@ def _rows() -> list[FileRow]:
 
 @functools.cache
 def _table() -> dict[str, Dataset]:
-    described = yaml.safe_load((resources.files(__package__) / "datasets.yaml").read_text(encoding="utf-8"))
+    described = packaged_yaml(resources.files(__package__) / "datasets.yaml")
     files: dict[str, dict[str, tuple[FileRow, ...]]] = {name: {} for name in described}
     for row in _rows():
         if row.dataset not in described:

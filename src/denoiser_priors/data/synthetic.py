@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -144,8 +145,7 @@ def disk_tangents(parameters: np.ndarray, side: int, softness: float = 0.5) -> n
     """Derivatives (5, side, side) of `draw_disk` by the parameters: a basis of the tangent space of the manifold."""
     distance, down, along = _polar(parameters, side)
     cover = ndtr((parameters[2] - distance) / softness)
-    density = np.exp(-(((parameters[2] - distance) / softness) ** 2) / 2) / np.sqrt(2 * np.pi)
-    rim = (parameters[3] - parameters[4]) * density / softness
+    rim = (parameters[3] - parameters[4]) * _normal_density((parameters[2] - distance) / softness) / softness
     away = np.maximum(distance, np.finfo(float).tiny)
     return np.stack([rim * down / away, rim * along / away, rim, cover, 1 - cover])
 
@@ -198,3 +198,7 @@ def _polar(parameters: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray, n
     place = np.arange(side) + 0.5
     down, along = np.broadcast_arrays(place[:, None] - parameters[0], place[None] - parameters[1])
     return np.hypot(down, along), down, along
+
+
+def _normal_density(x: np.ndarray) -> np.ndarray:
+    return np.exp(-(x**2) / 2) / math.sqrt(2 * math.pi)

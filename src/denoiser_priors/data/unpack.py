@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gzip
 import lzma
 import os
 import shutil
 import stat
+import struct
 import tarfile
 import tempfile
 import zipfile
@@ -21,14 +23,23 @@ from denoiser_priors.errors import DataError
 from denoiser_priors.files import atomic_path
 
 _CHUNK = 1 << 20
-_DAMAGED = (
+_LONGEST_NAME, _LONGEST_PART = 1024, 200
+_DAMAGED: tuple[type[Exception], ...] = (
     tarfile.TarError,
     zipfile.BadZipFile,
     zlib.error,
     lzma.LZMAError,
     EOFError,
     gzip.BadGzipFile,
+    # What is left when a header makes no sense.
     NotImplementedError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    TypeError,
+    ValueError,
+    struct.error,
 )
 
 
@@ -84,6 +95,11 @@ def _reading(archive: Path) -> Iterator[None]:
         raise _refused(archive, f"it is damaged or no zip, tar or gzip file ({error})") from error
     except RuntimeError as error:
         raise _refused(archive, f"it cannot be read ({error})") from error
+    except OSError as error:
+        # A damaged stream of bz2, which has no other word for it; a place in the file that cannot be.
+        if error.errno in (None, errno.EINVAL):
+            raise _refused(archive, f"it is damaged ({error})") from error
+        raise
 
 
 def _safe_name(archive: Path, name: str) -> PurePosixPath:
@@ -98,6 +114,8 @@ def _safe_name(archive: Path, name: str) -> PurePosixPath:
     )
     if bad:
         raise _refused(archive, f"its member {name!r} would be written outside the folder")
+    if len(os.fsencode(name)) > _LONGEST_NAME or any(len(os.fsencode(part)) > _LONGEST_PART for part in path.parts):
+        raise _refused(archive, f"the name of its member {name[:40]!r}... is too long")
     return path
 
 
@@ -142,7 +160,7 @@ def _is_tar(archive: Path) -> bool:
     try:
         with tarfile.open(archive, "r:*") as opened:
             return opened.next() is not None
-    except _DAMAGED:
+    except (*_DAMAGED, OSError, RuntimeError):
         return False
 
 
@@ -182,6 +200,8 @@ def unpack(archive: str | os.PathLike, folder: str | os.PathLike, *, limits: Lim
         with _reading(archive):
             for name, stream in _members(archive, meter):
                 target = staging / name
+                if any((staging / above).is_file() for above in (name, *name.parents)):
+                    raise _refused(archive, f"it holds {str(name)!r} twice, or in a file")
                 if stream is None:
                     target.mkdir(parents=True, exist_ok=True)
                     continue

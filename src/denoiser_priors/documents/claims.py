@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from denoiser_priors.config import Config
 
 REPRODUCED, NOT_REPRODUCED, NOT_TESTED = "reproduced", "not reproduced", "not tested"
+STATUSES = (REPRODUCED, NOT_REPRODUCED, NOT_TESTED)
 
 SMALL_RECIPES = ("quick", "smoke")
 
@@ -202,6 +203,14 @@ def write_scorecard(config: Config, outputs: Sequence[str | Path]) -> list[Verdi
     return decided
 
 
+def count(decided: Sequence[Verdict]) -> dict[str, dict[str, int]]:
+    """How many claims of each document came out each way."""
+    found: dict[str, dict[str, int]] = {}
+    for verdict in decided:
+        found.setdefault(verdict.claim.document, dict.fromkeys(STATUSES, 0))[verdict.status] += 1
+    return found
+
+
 def scorecard_csv(decided: Sequence[Verdict], preset: str) -> str:
     """The scorecard as CSV text, one row per claim."""
     text = io.StringIO()
@@ -237,17 +246,20 @@ def scorecard_page(decided: Sequence[Verdict], preset: str) -> str:
 
     Where small networks decided, it says so: a claim that they do not reproduce may still hold for the document's.
     """
-    counts = {status: sum(v.status == status for v in decided) for status in (REPRODUCED, NOT_REPRODUCED, NOT_TESTED)}
+    counts = {status: sum(found[status] for found in count(decided).values()) for status in STATUSES}
     lines = [
         "# Scorecard",
         "",
         f"Preset {preset}: {', '.join(f'{count} {status}' for status, count in counts.items())}.",
     ]
+    lines += ["", f"| document | {' | '.join(counts)} | claims |", "| --- | ---: | ---: | ---: | ---: |"]
+    for document, found in count(decided).items():
+        lines.append(f"| {document} | {' | '.join(map(str, found.values()))} | {sum(found.values())} |")
     small = sorted({recipe for verdict in decided for recipe in verdict.recipes} & set(SMALL_RECIPES))
     if small:
         lines += [
             "",
-            f"Networks of the recipe {' and '.join(small)} are small and were trained for a minute or so. Where one of "
+            f"Networks of the recipe {' and '.join(small)} are small and were trained here, for minutes. Where one of "
             "them decided, `not reproduced` speaks of such a network, not of the document's; the preset `released` "
             "tests the authors' own weights.",
         ]
@@ -264,7 +276,8 @@ def scorecard_page(decided: Sequence[Verdict], preset: str) -> str:
         lines += ["", "How each was decided:", ""]
         for verdict in own:
             claim, found = verdict.claim, verdict.measurement
-            on = f" On {found.dataset}: {found.detail}." if found and found.detail else ""
+            where = f"On {found.dataset}: " if found and found.dataset else ""
+            on = f" {where}{found.detail}." if found and found.detail else ""
             lines.append(_cell(f"- {claim.id}: {claim.why}{on}"))
     return "\n".join(lines) + "\n"
 

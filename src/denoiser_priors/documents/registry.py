@@ -14,9 +14,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from denoiser_priors.errors import ConfigError
+from denoiser_priors.files import packaged_yaml
 
 if TYPE_CHECKING:
     from denoiser_priors.documents.claims import Claim
@@ -114,7 +113,7 @@ def read(document: str, file: str) -> Any:
         ConfigError: no such document.
     """
     _find(dict.fromkeys(documents()), document, "document")
-    return yaml.safe_load((_ROOM / document / file).read_text(encoding="utf-8"))
+    return packaged_yaml(_ROOM / document / file)
 
 
 def _module(document: str, name: str) -> Any:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
 
 
-@lru_cache
+@cache
 def fingerprint(*patterns: str, root: Path = PACKAGE) -> str:
     """Hash of the files that match any of `patterns` (globs relative to `root`, by default the package).
 
@@ -29,22 +29,26 @@ def fingerprint(*patterns: str, root: Path = PACKAGE) -> str:
         found.update(matches)
     for path in sorted(found):
         digest.update(f"{path.relative_to(root).as_posix()}\0".encode())
-        digest.update(_meaning(path))
+        digest.update(_meaning(path.read_bytes()) if path.suffix == ".py" else path.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def _meaning(path: Path) -> bytes:
-    content = path.read_bytes()
-    if path.suffix != ".py":
-        return content
+# Most files are part of many fingerprints, and parsing them is most of what planning the workflow takes.
+@cache
+def _meaning(content: bytes) -> bytes:
+    """What a Python file does, or the file itself where it cannot be parsed."""
     try:
         tree = ast.parse(content)
     except SyntaxError:
         return content
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list):
-            node.body = [part for part in body if not _is_text(part)]
+    # Bodies are lists of statements, and only statements (and what they are divided into) have statements inside.
+    blocks: list[ast.AST] = [tree]
+    while blocks:
+        block = blocks.pop()
+        for part in ("body", "orelse", "finalbody", "handlers", "cases"):
+            blocks += getattr(block, part, ())
+        if hasattr(block, "body"):
+            block.body = [statement for statement in block.body if not _is_text(statement)]
     return ast.dump(tree).encode()
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +15,35 @@ from typing import Any
 import numpy as np
 
 from denoiser_priors.errors import ResultError
+from denoiser_priors.provenance import require_unaltered
+
+UNREADABLE = (
+    EOFError,
+    KeyError,
+    NotImplementedError,
+    OSError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What reading an .npz file raises that is missing, cut short, altered or of another kind."""
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
+    """The arrays of an .npz file, read as they are asked for, if it is what was written.
+
+    Raises:
+        ResultError: it is not.
+        any of UNREADABLE: it is missing, or no such file.
+    """
+    require_unaltered(path)
+    # NumPy leaves files open that it cannot read.
+    with open(path, "rb") as stream, np.load(stream) as arrays:
+        yield arrays
 
 
 @dataclass(frozen=True)
@@ -39,9 +72,9 @@ def read(path: Path, needed: Sequence[str] | None = None) -> tuple[dict[str, np.
         ResultError: the file is missing, not of this kind or lacks an array; names it.
     """
     try:
-        with np.load(path) as stored:
+        with opened(path) as stored:
             about = json.loads(str(stored["about"]))
-            names = [key for key in stored.files if key != "about"] if needed is None else needed
+            names = [key for key in stored if key != "about"] if needed is None else needed
             return {name: stored[name] for name in names}, about
-    except (OSError, KeyError, ValueError) as error:
+    except UNREADABLE as error:
         raise ResultError(f"{path}: not the arrays that are needed ({error}). Delete it and make it again.") from error

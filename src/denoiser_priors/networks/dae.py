@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from denoiser_priors.data.matlab import load_variable
 from denoiser_priors.errors import CheckpointError
 from denoiser_priors.networks.dncnn import DnCNN
 
@@ -74,17 +75,13 @@ def _make_identity(norm: nn.BatchNorm2d) -> None:
 
 def _layers(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
     """Weights (outputs, inputs, 3, 3) and constants (outputs,) of the convolutions, float64."""
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
-
     if not path.is_file():
         raise CheckpointError(f"{path}: no such weights file.")
     try:
-        net = loadmat(path, variable_names=["net"]).get("net")
-    except (ValueError, TypeError, NotImplementedError, EOFError, OSError, MatReadError, IndexError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        net = load_variable(path, "net")
+    except ValueError as error:
         raise CheckpointError(
-            f"{path}: not a MATLAB file that can be read, or a damaged one ({reason}). Download the file again."
+            f"{path}: not a MATLAB file that can be read, or a damaged one ({error}). Download the file again."
         ) from None
     if net is None or net.dtype != object or not net.size:
         raise CheckpointError(f"{path}: holds no network; expected `net`, the layers of a MatConvNet network.")

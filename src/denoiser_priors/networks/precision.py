@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 
 import torch
 from torch import nn
 
+from denoiser_priors import devices
 from denoiser_priors.errors import ConfigError
+
+logger = logging.getLogger(__name__)
 
 PRECISIONS = ("fp32", "bf16")
 
@@ -27,10 +31,21 @@ def supports_bf16(device: torch.device | str) -> bool:
 def choose_device(device: str | torch.device | None = None) -> torch.device:
     """The device that is asked for, by argument or DENOISER_PRIORS_DEVICE; else a GPU where there is one, or the CPU.
 
+    In a step of the workflow (`devices.take_turns`) it may be a GPU that no other step has, waited for.
+
     Raises:
         ConfigError: there is no such device here.
     """
-    name = device or os.environ.get("DENOISER_PRIORS_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
+    asked = device or os.environ.get("DENOISER_PRIORS_DEVICE") or None
+    name = asked
+    if torch.backends.cuda.is_built() and not torch.cuda.is_initialized():
+        name = devices.one_device(None if asked is None else str(asked))
+    if asked is None and name != "cpu" and not torch.cuda.is_available():
+        if name is not None:
+            logger.warning("no GPU can be used, though the driver shows some; computing on the CPU")
+            devices.release()
+        name = "cpu"
+    name = name or "cuda"
     try:
         chosen = torch.device(name)
         known = chosen.type == "cpu" or (chosen.type == "cuda" and (chosen.index or 0) < torch.cuda.device_count())

@@ -24,6 +24,7 @@ from denoiser_priors.networks.ncsnv2_denoiser import NCSNv2Denoiser
 from denoiser_priors.networks.pyramid import Pyramid, TimedPyramid
 from denoiser_priors.networks.rcnn import RCNN
 from denoiser_priors.networks.unet import UNet
+from denoiser_priors.provenance import require_unaltered
 
 ARCHITECTURES: dict[str, type[Denoiser]] = {cls.architecture: cls for cls in (DnCNN, RCNN, UNet, DenseNet)}
 """Blind networks, which find out the noise level themselves."""
@@ -109,10 +110,12 @@ def load(path: str | os.PathLike, *, expect: Mapping[str, Any] | None = None) ->
         expect: values that the description must have, for instance {"architecture": "unet", "bias": False}.
 
     Raises:
-        CheckpointError: no such file, damaged, not written by this suite, another network than expected, or a tensor
-            missing, unknown, of another shape or type, or not finite; names the file, the key and what was expected.
+        CheckpointError: no such file, damaged or altered, not written by this suite, another network than expected, or
+            a tensor missing, unknown, of another shape or type, or not finite; names the file, the key and what was
+            expected.
     """
     path = Path(path)
+    require_unaltered(path, CheckpointError)
     description, tensors = _read(path)
     for key, wanted in (expect or {}).items():
         found = description.get(key)

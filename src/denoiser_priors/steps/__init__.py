@@ -1,7 +1,7 @@
 """What each command does: reads, calls the rooms, writes results with their provenance."""
 
 from denoiser_priors.steps.common import configuration, write_resolved
-from denoiser_priors.steps.documents import compute, draw, score
+from denoiser_priors.steps.documents import compute, draw, report, score
 from denoiser_priors.steps.evaluation import analyze, check_residual, denoise, evaluate
 from denoiser_priors.steps.networks import fetch, fetch_weights, train
 from denoiser_priors.steps.restoration import restore
@@ -20,6 +20,7 @@ __all__ = [
     "fetch_weights",
     "inpaint",
     "posterior",
+    "report",
     "restore",
     "sample",
     "score",

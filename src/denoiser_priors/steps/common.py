@@ -42,7 +42,7 @@ def write_resolved(config: Config, path: str | Path) -> bool:
 
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
     path = Path(path)
-    if path.is_file() and path.read_text(encoding="utf-8") == text:
+    if path.is_file() and path.read_bytes() == text.encode():
         return False
     write_text(path, text)
     return True

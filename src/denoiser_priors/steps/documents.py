@@ -1,4 +1,4 @@
-"""Experiments, figures and claims of the documents: steps of the workflow."""
+"""Experiments, figures, claims and the report of the documents: steps of the workflow."""
 
 from __future__ import annotations
 
@@ -51,3 +51,22 @@ def score(options: Namespace) -> None:
     outputs = options.out or [results / "scorecard.csv", results / "scorecard.md"]
     claims.write_scorecard(config, outputs)
     write_provenance(outputs, config={"preset": config.preset}, watch=watch)
+
+
+def report(options: Namespace) -> None:
+    """Write the report, as pages for a browser or as Markdown to keep in a repository."""
+    from denoiser_priors.report.commands import find_checkout
+
+    config = configuration(options)
+    if options.document and not options.markdown:
+        raise ConfigError("--document goes with --markdown; the pages for a browser have all documents")
+    checkout = find_checkout(options.checkout)
+    if options.markdown:
+        from denoiser_priors.report.markdown import write_markdown
+
+        pages = write_markdown(config, options.markdown, checkout, options.document)
+    else:
+        from denoiser_priors.report.write import write_report
+
+        pages = write_report(config, options.out or Path(config.paths.results) / "report", checkout)
+    print(f"{pages[0]} ({len(pages)} files, {sum(page.stat().st_size for page in pages) / 1e6:.1f} MB)")

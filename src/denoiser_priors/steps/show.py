@@ -63,6 +63,10 @@ def show_config(options: Namespace) -> None:
         text = config_docs.schema_yaml()
     elif options.docs:
         text = config_docs.reference_markdown()
+    elif options.commands:
+        from denoiser_priors.commands.reference import commands_markdown
+
+        text = commands_markdown()
     else:
         text = yaml.safe_dump(configuration(options).model_dump(mode="json"), sort_keys=False)
     sys.stdout.write(text)

@@ -74,7 +74,10 @@ class Store:
         """
         for path in (self._last, self._previous):
             try:
-                return _read(path)
+                state = _read(path)
+                if state.pop("of", self._folder.name) != self._folder.name:
+                    raise DamagedCheckpoint("it belongs to another training")
+                return state
             except FileNotFoundError:
                 continue
             except DamagedCheckpoint as error:
@@ -92,7 +95,7 @@ class Store:
             DenoiserPriorsError: the disk is full or the folder cannot be written.
         """
         buffer = io.BytesIO()
-        torch.save(state, buffer)
+        torch.save({**state, "of": self._folder.name}, buffer)
         payload = buffer.getbuffer()
         try:
             with atomic_path(self._next) as temporary, open(temporary, "wb") as stream:
@@ -116,7 +119,7 @@ class Store:
 
 
 class DamagedCheckpoint(Exception):
-    """A checkpoint file is truncated or altered."""
+    """A checkpoint file is truncated, altered or in another's place."""
 
 
 def _read(path: Path) -> dict[str, Any]:

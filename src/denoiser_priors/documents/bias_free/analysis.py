@@ -44,7 +44,7 @@ def net_bias(config: Config, out: Path, *, denoiser: str) -> list[Path]:
 
 def table_net_bias(config: Config, out: Path) -> list[Path]:
     """The norms of all networks with bias in one table, and what each network is. Returns the inputs."""
-    from denoiser_priors.analysis.net_bias import NORM_COLUMNS
+    from denoiser_priors.analysis.columns import NORM_COLUMNS
 
     paths = [plan.net_bias_path(config, name) for name in plan.biased_networks(config)]
     return gather(config, paths, NORM_COLUMNS, out)

@@ -18,6 +18,7 @@ from denoiser_priors.documents.bias_free import figures_analysis, figures_filter
 from denoiser_priors.documents.bias_free.figures_labels import ARCHITECTURES
 from denoiser_priors.documents.bias_free.reference import TRAINED, released_quality
 from denoiser_priors.documents.bias_free.tables import unclipped_psnr
+from denoiser_priors.documents.stored import UNREADABLE, opened
 from denoiser_priors.errors import ResultError
 from denoiser_priors.tables import read_csv
 
@@ -76,10 +77,10 @@ def figure_02(results: Path) -> Figure:
     """Four panels as in the document: training noise, test noise, and what the biased and the bias-free twin give."""
     path = results / "bias_free" / "figure_02.npz"
     try:
-        with np.load(path) as arrays:
+        with opened(path) as arrays:
             shown = {name: arrays[name] for name in ("noisy_training", "noisy_test", "biased", "bias_free")}
             psnr, ssim, about = arrays["psnr"], arrays["ssim"], json.loads(str(arrays["about"]))
-    except (OSError, KeyError, ValueError) as error:
+    except UNREADABLE as error:
         raise ResultError(f"{path}: not the arrays of figure 2 ({error}). Delete it and make it again.") from error
     name = ARCHITECTURES.get(about["architecture"], about["architecture"])
     low, high = about["noise_range"]

@@ -13,6 +13,7 @@ import pandas as pd
 from denoiser_priors.documents.bias_free import measures_analysis, measures_restoration
 from denoiser_priors.documents.bias_free.reference import TRAINED, released_quality
 from denoiser_priors.documents.claims import Measurement, NotTested
+from denoiser_priors.documents.stored import UNREADABLE, opened
 from denoiser_priors.errors import ResultError
 from denoiser_priors.tables import read_csv
 
@@ -166,9 +167,9 @@ def example_gap(results: Path, *, architecture: str, range: Sequence[float], sig
     """The lead in PSNR of the bias-free twin over the biased one on the example of figure 2, dB."""
     path = results / "bias_free" / "figure_02.npz"
     try:
-        with np.load(path) as arrays:
+        with opened(path) as arrays:
             psnr, about = arrays["psnr"], json.loads(str(arrays["about"]))
-    except (OSError, KeyError, ValueError) as error:
+    except UNREADABLE as error:
         raise ResultError(f"{path}: not the arrays of figure 2 ({error}). Delete it and make it again.") from error
     setting = (about["architecture"], list(about["noise_range"]), about["sigma_test"])
     if setting != (architecture, list(range), sigma):

@@ -116,3 +116,14 @@ def restoration_twins(config: Config) -> tuple[str, str]:
         )
     pair = pairs[0][1]
     return pair[True], pair[False]
+
+
+def lacking(config: Config) -> list[str]:
+    """Results, relative to the results folder, that cannot be made because the configuration has no twins for them."""
+    found = []
+    for file, twins in (("figure_02.npz", example_twins), ("restoration.csv", restoration_twins)):
+        try:
+            twins(config)
+        except ConfigError:
+            found.append(f"bias_free/{file}")
+    return found

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from denoiser_priors.analysis.subspace import Subspace
 
 EXTRA_COLUMNS = ("filter_extent", "signal_neighbours", "zero_neighbours", "noise_kept")
-"""What the table of subspaces has beyond `analysis.curves.SUBSPACE_COLUMNS`.
+"""What the table of subspaces has beyond `analysis.columns.SUBSPACE_COLUMNS`.
 
 filter_extent: mean over rows w of (sum |w|)^2 / sum w^2, the number of pixels that a weighting function averages.
 signal_neighbours, zero_neighbours: mean correlation of neighbouring pixels within the left singular vectors of the
@@ -103,7 +103,7 @@ def subspaces(config: Config, out: Path, spectra: Path, vectors: Path, *, denois
 
 def table_subspaces(config: Config, out: Path, spectra: Path, vectors: Path) -> list[Path]:
     """All parts in one table, one of singular values, and one file of singular vectors. Returns the inputs."""
-    from denoiser_priors.analysis.curves import SUBSPACE_COLUMNS
+    from denoiser_priors.analysis.columns import SUBSPACE_COLUMNS
 
     paths = [part.paths(config) for part in plan.parts(config)]
     inputs = gather(config, [path for path, _, _ in paths], (*SUBSPACE_COLUMNS, *EXTRA_COLUMNS), out)

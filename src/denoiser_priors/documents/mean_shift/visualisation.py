@@ -68,9 +68,6 @@ def figure_01(config: Config, out: Path) -> list[Path]:
     return [config.weights_path(chosen.name), Path(config.paths.data) / settings.dataset / "manifest.json"]
 
 
-EXPERIMENTS: dict[str, Callable[..., list[Path]]] = {"figure_01": figure_01}
-
-
 def gradients(
     config: Config, network: runs.Network, mixture: patch_mixture.PatchMixture, key: int
 ) -> dict[str, Callable[[Tensor], Tensor]]:

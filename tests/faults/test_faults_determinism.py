@@ -1,0 +1,105 @@
+"""Two runs give the same bytes; another number of threads nearly the same numbers (tests/faults/determinism.py)."""
+
+import json
+
+import determinism
+import numpy as np
+import pytest
+import sameness
+import workplace
+from test_faults_kill import same
+
+pytestmark = pytest.mark.timeout(3600)
+
+THREADS_TOLERANCE = 1e-4
+"""For eight steps of training; the default of the command is for whole trainings."""
+
+
+def test_another_run_is_the_same_bytes(tmp_path, undisturbed, long):
+    if not long:
+        pytest.skip("in the long form; the short one has a second run in other surroundings (test_elsewhere)")
+    place = workplace.Workplace(tmp_path / "again", undisturbed.place.package, undisturbed.place.targets)
+    place.complete()
+    same(place, undisturbed)
+
+
+def test_another_number_of_threads_is_nearly_the_same(tmp_path, undisturbed, long):
+    if not long:
+        pytest.skip("in the long form")
+    place = workplace.Workplace(tmp_path / "threads", undisturbed.place.package, undisturbed.place.targets)
+    rules = [rule for rule in determinism.threaded_rules() if rule.startswith(("train_", "evaluate_", "compute_bias"))]
+    place.complete("--cores", "2", "--set-threads", *(f"{rule}=2" for rule in rules), OMP_NUM_THREADS=None)
+    found = sameness.compare(undisturbed.place.folder, place.folder, tolerance=THREADS_TOLERANCE, folders=("results",))
+    assert found.problems == []
+    trained = json.loads(
+        (place.folder / "results/denoisers/dncnn-bf-0to10/weights.safetensors.provenance.json").read_text()
+    )
+    assert trained["training"]["threads"] == 2
+
+
+def test_every_rule_that_computes_is_told_its_threads():
+    rules = determinism.threaded_rules()
+    assert {"train_denoiser", "evaluate_denoiser", "compute_bias_free_figure_02"} <= set(rules)
+    assert len(rules) > 15
+
+
+# --- the judge
+
+
+@pytest.fixture
+def twins(tmp_path):
+    """Two folders with the same few results."""
+    for name in ("a", "b"):
+        folder = tmp_path / name / "results"
+        folder.mkdir(parents=True)
+        (folder / "t.csv").write_text("denoiser,psnr,seconds\nx,30.5,1.2\ny,31,3.4\n")
+        (folder / "t.md").write_text("# Title\n\n| a   | seconds |\n| --- | ------: |\n| x   | 1       |\n\nText.\n")
+        (folder / "scorecard.csv").write_text("claim,value\nquality,3\nspeed,2 seconds\n")
+        np.savez(folder / "a.npz", x=np.arange(3.0), about=np.array(json.dumps({"seconds": 1, "b": 2})))
+    return tmp_path / "a", tmp_path / "b"
+
+
+def edit(path, before, after):
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after))
+
+
+def test_equal_folders_and_times(twins):
+    a, b = twins
+    assert sameness.compare(a, b).problems == []
+    edit(b / "results/t.csv", "1.2", "9.9")
+    edit(b / "results/t.md", "| --- | ------: |\n| x   | 1       |", "| --- | -------: |\n| x   | 11111    |")
+    edit(b / "results/scorecard.csv", "2 seconds", "5 seconds")
+    np.savez(b / "results/a.npz", x=np.arange(3.0), about=np.array(json.dumps({"seconds": 7, "b": 2})))
+    found = sameness.compare(a, b)
+    assert found.problems == []
+    assert found.left_out["seconds"] == 2
+    assert found.left_out["claims about speed"] == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after", "told"),
+    [
+        ("t.csv", "30.5", "30.50001", "t.csv: line 2, psnr: 30.5 and 30.50001"),
+        ("t.csv", "y,31,3.4\n", "", "2 rows, and 1"),
+        ("t.csv", "psnr", "ssim", "other columns"),
+        ("t.md", "| x ", "| z ", "line 2, a: x and z"),
+        ("t.md", "Text.", "Texts.", "t.md"),
+        ("scorecard.csv", "quality,3", "quality,4", "line 2, value: 3 and 4"),
+    ],
+)
+def test_anything_else_that_differs(twins, file, before, after, told):
+    a, b = twins
+    edit(b / "results" / file, before, after)
+    (problem,) = sameness.compare(a, b).problems
+    assert told in problem
+
+
+def test_arrays_and_missing_files(twins):
+    a, b = twins
+    np.savez(b / "results/a.npz", x=np.array([0, 1, 2 + 1e-9]), about=np.array(json.dumps({"seconds": 1, "b": 2})))
+    (b / "results/t.md").unlink()
+    assert sorted(sameness.compare(a, b).problems) == ["results/a.npz: x: other values", f"results/t.md: only in {a}"]
+    assert "results/a.npz" not in "".join(sameness.compare(a, b, tolerance=1e-6).problems)
+    assert "differs by" in "".join(sameness.compare(a, b, tolerance=1e-10).problems)
