@@ -25,10 +25,10 @@ from denoiser_priors.documents.history import (
     tables,
     timeline,
 )
-from denoiser_priors.documents.history.arrays import save
 from denoiser_priors.documents.history.columns import GENERALIZATION, INDI, SLOPES
 from denoiser_priors.documents.history.experiments import EXPERIMENTS
 from denoiser_priors.errors import CheckpointError, ConfigError, ResultError
+from denoiser_priors.files import write_arrays
 from denoiser_priors.metrics import quality
 from denoiser_priors.networks import zoo
 from denoiser_priors.tables import read_csv, write_csv
@@ -472,7 +472,7 @@ def test_samples_are_as_near_to_training_surfaces_as_new_surfaces_of_the_family(
     near = ladder.similarities(new, training).max(1)
     out = tmp_path / "history" / "point_geometry.npz"
     out.parent.mkdir()
-    save(out, {}, nearest_plain=near, nearest_test=near, samples_plain=new)
+    write_arrays(out, {}, nearest_plain=near, nearest_test=near, samples_plain=new)
     found = measures.sampled_shapes(tmp_path)
     assert found.value == pytest.approx(np.median(near), abs=1e-6)
     assert "3 samples" in found.detail
