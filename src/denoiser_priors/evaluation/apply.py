@@ -10,6 +10,7 @@ from torch import nn
 
 from denoiser_priors.errors import DataError
 from denoiser_priors.networks.base import Denoiser
+from denoiser_priors.training.memory import keep_freed_memory
 
 TILE = 512
 """Side in pixels of the part of the output that one tile gives."""
@@ -26,7 +27,10 @@ def evaluating(denoiser: Callable, device: str | torch.device | None = None) -> 
 
     A module is moved to `device` if one is given and is in evaluation mode inside, and in the mode it was in after.
     Gradients are off, and so are reduced-precision convolutions, which GPUs use by default and which show in PSNR.
+    From then on, this process keeps the memory that tensors free (`training.memory`).
     """
+    # What one layer frees, tens of megabytes, the next one asks for: a third of the time of a network on a CPU.
+    keep_freed_memory()
     module = denoiser if isinstance(denoiser, nn.Module) else None
     training = [] if module is None else [part for part in module.modules() if part.training]
     if module is not None:
