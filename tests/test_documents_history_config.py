@@ -29,7 +29,7 @@ def test_a_denoiser_of_colour_images_is_refused():
 
 
 def test_names_become_file_names():
-    assert "becomes part of file names" in refused(generalization={"families": {"a/b": {}}})
+    assert "a name, which files are called by" in refused(generalization={"families": {"a/b": {}}})
 
 
 @pytest.mark.parametrize("preset", ["config/released.yaml", "config/paper.yaml", "tests/config/smoke.yaml"])

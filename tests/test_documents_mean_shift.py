@@ -148,7 +148,7 @@ def test_every_result_of_the_registry_is_made_by_an_experiment():
     [
         ({"compared": {"other": {"set": "levin"}}}, "deblurring has no set 'levin'; it has photographs"),
         ({"deblurring": {"photographs": {"kernel_side": 8}}}, "expected an odd number of pixels, not 8"),
-        ({"deblurring": {"a/b": {}}}, "becomes part of file names"),
+        ({"deblurring": {"a/b": {}}}, "a name, which files are called by"),
         ({"deblurring": {"photographs": {"denoiser": "dae-colour"}}}, "did you mean 'dae-color'"),
         ({"priors": {"color": "dncnn-bf-0to10"}}, "is for gray images"),
         ({"blind": {"photographs": {"blurred": "levin-blured"}}}, "did you mean 'levin-blurred'"),

@@ -151,7 +151,7 @@ def test_every_result_of_the_registry_is_made_by_an_experiment():
         ({"sets": {"faces": {"levels": {"rate": 2}}}}, "levels.rate"),
         ({"sets": {"faces": {"denoiser": "bfcnn-colour"}}}, "did you mean 'bfcnn-color'"),
         ({"sets": {"faces": {"denoiser": "bfcnn-color"}}}, "is for images of 3 channel"),
-        ({"sets": {"../up": {}}}, "becomes part of file names"),
+        ({"sets": {"../up": {}}}, "a name, which files are called by"),
         ({"sets": {"faces": {"dataset": "olivety"}}}, "did you mean 'olivetti'"),
     ],
 )

@@ -3,9 +3,10 @@ configuration itself."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import yaml
 
 from denoiser_priors.config import Config, load_config
+from denoiser_priors.config.files import merge, read_yaml
 from denoiser_priors.errors import DenoiserPriorsError
 
 PLACES = {"paths", "mirror", "offline"}
@@ -50,13 +52,13 @@ def again(config: Config, checkout: Path) -> Again:
     default = checkout / "config" / "config.yaml"
     below = (default,) if default.is_file() else ()
     nearest: tuple[str, dict[str, Any]] | None = None
-    for options, paths in presets:
+    for (options, paths), reading in itertools.product(presets, (load_config, _as_snakemake_reads)):
+        files = (*below, *paths)
         try:
-            candidate = load_config((*below, *paths))
-            changed = _changes(_settings(candidate), wanted)
+            changed = _changes(_settings(reading(files)), wanted)
             if len(changed) > FEW or (nearest and len(changed) >= len(nearest[1])):
                 continue
-            if changed and _settings(load_config((*below, *paths), _as_snakemake_reads(changed))) != wanted:
+            if changed and _settings(reading(files, _as_given(changed))) != wanted:
                 continue
         except DenoiserPriorsError:
             continue
@@ -89,7 +91,16 @@ def _nested(changed: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
     return content
 
 
-def _as_snakemake_reads(changed: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
+def _as_snakemake_reads(paths: Sequence[Path], values: Mapping[str, Any] | None = None) -> Config:
+    """The configuration of a workflow with these files. Snakemake merges them by key, before the suite sees them, and
+    so keeps what a file changed about a recipe that the next one replaces, where `load_config` drops it."""
+    merged: dict[str, Any] = {}
+    for layer in (*map(read_yaml, paths), values or {}):
+        merge(merged, layer)
+    return load_config(overrides=merged)
+
+
+def _as_given(changed: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
     """What is left of values that are given as `--config KEY=VALUE`: text, for most."""
     return yaml.load(json.dumps(_nested(changed)), Loader=yaml.BaseLoader)
 
