@@ -3,19 +3,22 @@
 The suite's step is that of `denoiser-priors train` with `training.precision: bf16`, patches and noise included:
 bfloat16 where the processor has it, channels last, fused bias-free batch norm, float32 weights. The plain loop:
 float32, contiguous, bias-free batch norm written out as its formula. It sees the same patches and starts from the same
-weights. Both keep the memory that they free, as the suite's training does.
+weights. It runs in a process of its own, which returns memory that it frees to the system, as any does that does not
+ask for anything else (`training.memory`).
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 from torch import nn
 
+from benchmarks.apart import Apart
 from benchmarks.networks import SIZES, SMALL, PlainDnCNN
-from benchmarks.rounds import Case, Settings
+from benchmarks.rounds import Case, Elsewhere, Settings
 from denoiser_priors.config import Denoiser, load_config
 from denoiser_priors.data.images import Image
 from denoiser_priors.networks import zoo
@@ -36,13 +39,17 @@ def cases(settings: Settings) -> Iterator[Case]:
     for name, denoiser in (("BF-DnCNN", "dncnn-bf-0to55"), ("DnCNN", "dncnn-cnn-0to55")):
         spec = _spec(denoiser, settings)
         training, size = spec.training, spec.network
-        trainer, losses = Trainer(spec, settings.device), []
+        trainer, losses = Trainer(spec, settings.device), list[float]()
         batches = Batches(spec, images, settings.device)
+        reference = Apart(settings, plain_step, spec, images, settings.device)
 
         def suite(trainer: Trainer = trainer, batches: Batches = batches) -> None:
             trainer.take_step(batches)
 
-        plain = _plain_step(spec, batches, settings.device, losses)
+        def plain(reference: Apart = reference, losses: list[float] = losses) -> Elsewhere:
+            done = reference()
+            losses.append(done.value)
+            return done
 
         def check(trainer: Trainer = trainer, losses: list[float] = losses, plain: Callable = plain) -> str:
             while len(losses) < trainer.step:
@@ -65,6 +72,7 @@ def cases(settings: Settings) -> Iterator[Case]:
             check=check,
         )
         batches.close()
+        reference.close()
 
 
 def _spec(name: str, settings: Settings) -> Denoiser:
@@ -74,17 +82,20 @@ def _spec(name: str, settings: Settings) -> Denoiser:
     return load_config(overrides={"families": {"dncnn": own}}).denoiser(name)
 
 
-def _plain_step(spec: Denoiser, batches: Batches, device: torch.device, losses: list[float]) -> Callable[[], None]:
+def plain_step(spec: Denoiser, images: list[Image], device: torch.device) -> Callable[[], float]:
+    """A training step as one would first write it, which returns its loss."""
+    batches = Batches(spec, images, device)
     model = zoo.build(spec.architecture, bias=spec.bias, channels=spec.channels, seed=spec.seed, **spec.network)
     model = PlainDnCNN(model).to(device).train()
     adam = torch.optim.Adam(model.parameters(), lr=spec.training.lr)
+    numbers = itertools.count()
 
-    def step() -> None:
-        noisy, clean = batches.get(len(losses))
+    def step() -> float:
+        noisy, clean = batches.get(next(numbers))
         loss = nn.functional.mse_loss(model(noisy), clean)
         adam.zero_grad()
         loss.backward()
         adam.step()
-        losses.append(loss.item())
+        return loss.item()
 
     return step

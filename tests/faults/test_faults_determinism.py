@@ -9,6 +9,8 @@ import sameness
 import workplace
 from test_faults_kill import same
 
+from denoiser_priors.documents import registry
+
 pytestmark = pytest.mark.timeout(3600)
 
 THREADS_TOLERANCE = 1e-4
@@ -54,7 +56,7 @@ def twins(tmp_path):
         folder.mkdir(parents=True)
         (folder / "t.csv").write_text("denoiser,psnr,seconds\nx,30.5,1.2\ny,31,3.4\n")
         (folder / "t.md").write_text("# Title\n\n| a   | seconds |\n| --- | ------: |\n| x   | 1       |\n\nText.\n")
-        (folder / "scorecard.csv").write_text("claim,value\nquality,3\nspeed,2 seconds\n")
+        (folder / "scorecard.csv").write_text("claim,value\nquality,3\nSD17,2\n")
         np.savez(folder / "a.npz", x=np.arange(3.0), about=np.array(json.dumps({"seconds": 1, "b": 2})))
     return tmp_path / "a", tmp_path / "b"
 
@@ -70,7 +72,7 @@ def test_equal_folders_and_times(twins):
     assert sameness.compare(a, b).problems == []
     edit(b / "results/t.csv", "1.2", "9.9")
     edit(b / "results/t.md", "| --- | ------: |\n| x   | 1       |", "| --- | -------: |\n| x   | 11111    |")
-    edit(b / "results/scorecard.csv", "2 seconds", "5 seconds")
+    edit(b / "results/scorecard.csv", "SD17,2", "SD17,5")
     np.savez(b / "results/a.npz", x=np.arange(3.0), about=np.array(json.dumps({"seconds": 7, "b": 2})))
     found = sameness.compare(a, b)
     assert found.problems == []
@@ -103,3 +105,8 @@ def test_arrays_and_missing_files(twins):
     assert sorted(sameness.compare(a, b).problems) == ["results/a.npz: x: other values", f"results/t.md: only in {a}"]
     assert "results/a.npz" not in "".join(sameness.compare(a, b, tolerance=1e-6).problems)
     assert "differs by" in "".join(sameness.compare(a, b, tolerance=1e-10).problems)
+
+
+def test_claims_left_out_are_those_measured_in_seconds():
+    claims = [claim for document in registry.documents() for claim in registry.claims(document)]
+    assert {claim.id for claim in claims if claim.unit == "s"} == set(sameness.OF_SPEED)

@@ -21,7 +21,7 @@ from denoiser_priors.documents.inventory import inventory
 from denoiser_priors.documents.mean_shift import plan as mean_shift_plan
 from denoiser_priors.documents.sources import PACKAGE, fingerprint
 from denoiser_priors.documents.stochastic_denoising import plan as posterior_plan
-from denoiser_priors.errors import ConfigError
+from denoiser_priors.errors import ConfigError, DenoiserPriorsError
 from denoiser_priors.files import write_text
 from denoiser_priors.provenance import Stopwatch, write_provenance
 from denoiser_priors.steps import write_resolved
@@ -55,7 +55,10 @@ else:
 
 
 onstart:
-    write_resolved(CONFIG, CONFIG_FILE)
+    try:
+        write_resolved(CONFIG, CONFIG_FILE)
+    except DenoiserPriorsError as error:
+        raise WorkflowError(str(error)) from None
 
 
 def alternatives(names):

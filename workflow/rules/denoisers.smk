@@ -78,4 +78,6 @@ rule describe_denoisers:
     run:
         watch = Stopwatch()
         write_text(output.table, params.text)
-        write_provenance([output.table], config={"preset": CONFIG.preset}, watch=watch)
+        # Not this process's own command, which is internal to Snakemake.
+        command = {"command": ["snakemake", output.table]}
+        write_provenance([output.table], config={"preset": CONFIG.preset}, watch=watch, extra=command)

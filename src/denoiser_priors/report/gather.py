@@ -68,6 +68,7 @@ class Document:
     title: str
     by: str
     says: str
+    note: str
     figures: list[Part]
     tables: list[Part]
     claims: list[Claim]
@@ -199,8 +200,13 @@ class Gatherer:
 
 
 def about(document: str) -> dict[str, str]:
-    """Title, authors and gist of a document; one that documents.yaml does not know goes by its id."""
-    return {"title": document, "by": "", "says": ""} | _abouts().get(document, {})
+    """Title, authors, gist and note of a document; one that documents.yaml does not know goes by its id."""
+    return {"title": document, "by": "", "says": "", "note": ""} | _abouts().get(document, {})
+
+
+def drawn() -> dict[str, str]:
+    """What sets of images are that are made here, by name."""
+    return dict(_abouts()["drawn"])
 
 
 @lru_cache

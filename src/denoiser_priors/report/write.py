@@ -14,7 +14,7 @@ from denoiser_priors.config import Config
 from denoiser_priors.documents import registry
 from denoiser_priors.files import write_text
 from denoiser_priors.report import commands, prose, runs
-from denoiser_priors.report.gather import Document, Gatherer
+from denoiser_priors.report.gather import Document, Gatherer, drawn
 from denoiser_priors.report.scores import STATUSES, counts, read_scorecard
 
 _ROOM = Path(__file__).parent
@@ -91,8 +91,7 @@ def dataset_titles(config: Config) -> dict[str, str]:
     path = _ROOM.parent / "data" / "datasets.yaml"
     table = yaml.safe_load(path.read_text(encoding="utf-8"))
     titles = {name: entry["title"] for name, entry in table.items()}
-    titles["synthesis"] = "no test images: what the sampler made of noise alone"
-    return {**titles, **dict.fromkeys(config.datasets, "a folder of the user's own")}
+    return {**titles, **drawn(), **dict.fromkeys(config.datasets, "a folder of the user's own")}
 
 
 def _render(template: str, **values: Any) -> str:
