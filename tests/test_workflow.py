@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from denoiser_priors.config import load_config
 from denoiser_priors.documents import registry
 from denoiser_priors.documents.history.plan import EXACT
 from denoiser_priors.documents.implicit_prior import plan
@@ -230,6 +231,21 @@ def test_a_wrong_configuration_is_one_message(tmp_path, overlay, message):
     assert status != 0
     assert message in text
     assert "Traceback" not in text
+
+
+def test_the_workflow_reads_its_files_as_the_command_does(tmp_path):
+    """Also where one file replaces the recipe that a lower one amends, and with values of the command line on top."""
+    lower = tmp_path / "lower.yaml"
+    lower.write_text("families: {dncnn: {network: {depth: 7}}}\ndenoisers: {dae-color: {training: {epochs: 77}}}\n")
+    status, text = snakemake(
+        tmp_path, "--touch", configfiles=(lower, SMOKE, "--config", "seed=3", 'bias_free={"draws": 2}')
+    )
+    assert status == 0, text
+    written = load_config([tmp_path / "results" / "config.yaml"])
+    files = [ROOT / "config" / "config.yaml", lower, SMOKE]
+    assert written == load_config(files, {"seed": "3", "bias_free": {"draws": "2"}})
+    assert written.denoisers["dae-color"].training == {}
+    assert written.seed == 3
 
 
 # --- what a change reruns

@@ -26,8 +26,21 @@ from denoiser_priors.files import write_text
 from denoiser_priors.provenance import Stopwatch, write_provenance
 from denoiser_priors.steps import write_resolved
 
+
+
+def configuration():
+    """Of the files and values that Snakemake was given, laid over one another as `denoiser-priors --config` does. In
+    its own `config`, what a file says of a recipe outlives the recipe that the next file puts in its place."""
+    if workflow.modifier.skip_configfile:
+        # A module of another workflow, which says what the configuration is.
+        return load_config(overrides=config)
+    given = workflow.config_settings
+    own = [] if given.replace_workflow_config else workflow.configfiles[len(given.configfiles) :]
+    return load_config([*own, *given.configfiles], given.config)
+
+
 try:
-    CONFIG = load_config(overrides=config)
+    CONFIG = configuration()
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 

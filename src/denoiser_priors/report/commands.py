@@ -3,10 +3,9 @@ configuration itself."""
 
 from __future__ import annotations
 
-import itertools
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from typing import Any
 import yaml
 
 from denoiser_priors.config import Config, load_config
-from denoiser_priors.config.files import merge, read_yaml
 from denoiser_priors.errors import DenoiserPriorsError
 
 PLACES = {"paths", "mirror", "offline"}
@@ -52,13 +50,13 @@ def again(config: Config, checkout: Path) -> Again:
     default = checkout / "config" / "config.yaml"
     below = (default,) if default.is_file() else ()
     nearest: tuple[str, dict[str, Any]] | None = None
-    for (options, paths), reading in itertools.product(presets, (load_config, _as_snakemake_reads)):
+    for options, paths in presets:
         files = (*below, *paths)
         try:
-            changed = _changes(_settings(reading(files)), wanted)
+            changed = _changes(_settings(load_config(files)), wanted)
             if len(changed) > FEW or (nearest and len(changed) >= len(nearest[1])):
                 continue
-            if changed and _settings(reading(files, _as_given(changed))) != wanted:
+            if changed and _settings(load_config(files, _as_given(changed))) != wanted:
                 continue
         except DenoiserPriorsError:
             continue
@@ -89,15 +87,6 @@ def _nested(changed: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
             below = below.setdefault(key, {})
         below[path[-1]] = value
     return content
-
-
-def _as_snakemake_reads(paths: Sequence[Path], values: Mapping[str, Any] | None = None) -> Config:
-    """The configuration of a workflow with these files. Snakemake merges them by key, before the suite sees them, and
-    so keeps what a file changed about a recipe that the next one replaces, where `load_config` drops it."""
-    merged: dict[str, Any] = {}
-    for layer in (*map(read_yaml, paths), values or {}):
-        merge(merged, layer)
-    return load_config(overrides=merged)
 
 
 def _as_given(changed: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
