@@ -27,7 +27,6 @@ from denoiser_priors.provenance import Stopwatch, write_provenance
 from denoiser_priors.steps import write_resolved
 
 
-
 def configuration():
     """Of the files and values that Snakemake was given, laid over one another as `denoiser-priors --config` does. In
     its own `config`, what a file says of a recipe outlives the recipe that the next file puts in its place."""
