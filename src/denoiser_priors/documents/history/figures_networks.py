@@ -208,7 +208,9 @@ def _similarity(axes: Axes, table: pd.DataFrame, families: Sequence[str]) -> Non
                 part["size"], part[key], part[f"{key}_se"], fmt="o", linestyle=line, color=colour, capsize=1.5,
                 label=f"{family}: {what}",
             )  # fmt: skip
-    axes.set(xscale="log", xlabel="$N$, training images of each", ylabel="cosine similarity", ylim=(0, 1.05))
+    axes.set(xscale="log", xlabel="$N$, training images of each", ylabel="cosine similarity")
+    # The legend has the room below zero to itself.
+    axes.set(ylim=(-0.62, 1.05), yticks=[0, 0.25, 0.5, 0.75, 1])
     axes.legend(frameon=False, fontsize=5.8, loc="lower right", handlelength=2.2, labelspacing=0.2)
 
 
