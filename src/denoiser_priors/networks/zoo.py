@@ -127,7 +127,8 @@ def load(path: str | os.PathLike, *, expect: Mapping[str, Any] | None = None) ->
         cls = _architecture(description["architecture"])
         sizes = cls.sizes(**description["network"])
         bias, channels = description["bias"], description["channels"]
-        if not isinstance(bias, bool) or channels not in (1, 3):
+        # True and 1.0 equal 1, and are no number of channels.
+        if not isinstance(bias, bool) or type(channels) is not int or channels not in (1, 3):
             raise ConfigError(f"bias {bias!r}, channels {channels!r}")
     except KeyError as error:
         raise CheckpointError(f"{path}: its description lacks {error}; it was not written by this suite.") from None
