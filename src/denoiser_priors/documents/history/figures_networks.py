@@ -165,13 +165,15 @@ def _samples(figure: Figure, stored: dict[int, Stored], count: int) -> None:
     """Four rows of images, a block of columns per number of training images."""
     rows = ("samples_a", "samples_b", "nearest_a", "nearest_b")
     names = ("network A", "network B", "nearest to A's,\nin A's half", "nearest to B's,\nin B's half")
-    blocks = []
+    blocks, centres = [], {}
     for key in rows:
         parts = []
-        for each in stored.values():
+        for size, each in stored.items():
+            start = sum(part.shape[1] for part in parts)
             images = np.clip(each[key][:count, 0], 0, None)
             images = images / np.maximum(images.max(axis=(1, 2), keepdims=True), 1e-6)
             parts += [np.pad(image, 1, constant_values=1) for image in images]
+            centres[size] = (start + sum(part.shape[1] for part in parts)) / 2
             parts.append(np.ones((parts[-1].shape[0], max(4, parts[-1].shape[1] // 3))))
         blocks.append(np.concatenate(parts[:-1], axis=1))
     grid = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
@@ -179,6 +181,8 @@ def _samples(figure: Figure, stored: dict[int, Stored], count: int) -> None:
         axes.imshow(block, cmap="gray", vmin=0, vmax=1, aspect="equal")
         bare(axes)
         axes.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=6.5)
+    for size, centre in centres.items():
+        grid[0].text(centre, -3, f"$N$ = {size:,}", ha="center", va="bottom", fontsize=6.5)
 
 
 def _histogram(axes: Axes, stored: Stored) -> None:
