@@ -24,7 +24,7 @@ def output_psnr(sigma: float, *, bias: bool, high: float, slope: float, collapse
 
 
 def synthetic_results(
-    root: Path, *, overrides=None, slope=0.5, collapse=8.0, uniform_loss=0.0, rounding=1e-7, analysis=None
+    root: Path, *, overrides=None, slope=0.5, collapse=8.0, uniform_loss=0.0, rounding=1e-7, analysis=None, images=IMAGES
 ) -> Config:
     """Write results/ under `root` as the workflow would, without any network, and return the configuration."""
     paths = {"results": str(root / "results"), "figures": str(root / "figures")}
@@ -35,13 +35,13 @@ def synthetic_results(
     specs = plan.evaluated(config)
     for evaluation in plan.evaluations(config):
         spec, rows = specs[evaluation.denoiser], []
-        for i, image in enumerate(IMAGES):
+        for i, image in enumerate(images):
             for sigma in evaluation.sigma:
                 psnr = output_psnr(sigma, bias=spec.bias, high=spec.noise_range[1], slope=slope, collapse=collapse)
                 psnr -= uniform_loss * (evaluation.noise == "uniform")
                 ssim = np.clip(psnr / 40, 0, 1)
                 noisy = float(tables.unclipped_psnr(sigma)) + 0.02 * sigma
-                measured = (noisy, psnr + i - 1, np.exp(-sigma / 40), ssim, 1 - ssim)
+                measured = (noisy, psnr + i - (len(images) - 1) / 2, np.exp(-sigma / 40), ssim, 1 - ssim)
                 rows.append(
                     (evaluation.denoiser, evaluation.dataset, image, sigma, 0, evaluation.noise, "bias_free", *measured)
                 )

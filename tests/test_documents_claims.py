@@ -138,10 +138,18 @@ def test_a_configuration_of_one_network_is_scored(tmp_path):
 def test_state_of_the_art_is_measured_against_the_authors_curve(tmp_path):
     families = {"dncnn": {"recipe": "released", "dataset": "bsd400"}, **dict.fromkeys(("rcnn", "unet", "densenet"))}
     overrides = {"families": families, "bias_free": {"dataset": "bsd68"}}
-    found, _ = statuses(tmp_path, overrides=overrides)
+    found, _ = statuses(tmp_path, overrides=overrides, images=[f"test{i:03d}" for i in range(1, 69)])
     verdict = found["BF22-quality"]
     assert verdict.measurement.value == pytest.approx(24.071379 - 17 - 10 * np.log10(255 / 90), abs=1e-4)
     assert verdict.status == NOT_REPRODUCED
+
+
+def test_the_authors_means_over_a_set_are_not_compared_with_means_over_a_part_of_it(tmp_path):
+    families = {"dncnn": {"recipe": "released", "dataset": "bsd400"}, **dict.fromkeys(("rcnn", "unet", "densenet"))}
+    overrides = {"families": families, "bias_free": {"dataset": "bsd68", "limit": 2}}
+    found, _ = statuses(tmp_path, overrides=overrides, images=["test001", "test002"])
+    assert found["BF22-quality"].status == NOT_TESTED
+    assert "2 of the 68 images of bsd68" in found["BF22-quality"].reason
 
 
 def test_nothing_at_all_leaves_every_claim_untested(tmp_path):

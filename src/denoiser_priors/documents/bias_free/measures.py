@@ -196,8 +196,11 @@ def loss_to_released(
         raise NotTested(f"the authors' numbers are for {dataset}: needs {network.name} tested there at sigma {sigma:g}")
     reference = released_quality()
     chosen = [reference[name] == value for name, value in zip(TRAINED, (architecture, False, 0, 100), strict=True)]
-    best = float(reference[np.logical_and.reduce(chosen) & (reference["sigma"] == sigma)]["psnr"].iloc[0])
-    value = float(measured["psnr"][sigma])
+    released = reference[np.logical_and.reduce(chosen) & (reference["sigma"] == sigma)].iloc[0]
+    if measured["images"][sigma] != released["images"]:
+        have = f"{measured['images'][sigma]:g} of the {released['images']:g} images of {dataset}"
+        raise NotTested(f"the authors' numbers are means over all of {dataset}: {network.name} was tested on {have}")
+    best, value = float(released["psnr"]), float(measured["psnr"][sigma])
     detail = f"sigma {sigma:g}: {network.name} {value:.2f} dB, released {best:.2f} dB"
     return Measurement(best - value, detail, (network.name,), dataset)
 
@@ -221,7 +224,7 @@ def _networks(
     results: Path, noise: str = "gaussian", trained_on: str = "gaussian"
 ) -> tuple[pd.DataFrame, list[Network]]:
     """The summary under one kind of noise, of networks trained on one kind, and those networks one by one."""
-    needed = ["denoiser", *TRAINED, "trained_on", "dataset", "noise", "sigma", "psnr", "ssim"]
+    needed = ["denoiser", *TRAINED, "trained_on", "dataset", "noise", "sigma", "images", "psnr", "ssim"]
     table = read_csv(results / "bias_free" / "table_quality_summary.csv", needed)
     table = table[(table["noise"] == noise) & (table["trained_on"] == trained_on)]
     networks = []
