@@ -24,7 +24,15 @@ def output_psnr(sigma: float, *, bias: bool, high: float, slope: float, collapse
 
 
 def synthetic_results(
-    root: Path, *, overrides=None, slope=0.5, collapse=8.0, uniform_loss=0.0, rounding=1e-7, analysis=None, images=IMAGES
+    root: Path,
+    *,
+    overrides=None,
+    slope=0.5,
+    collapse=8.0,
+    uniform_loss=0.0,
+    rounding=1e-7,
+    analysis=None,
+    images=IMAGES,
 ) -> Config:
     """Write results/ under `root` as the workflow would, without any network, and return the configuration."""
     paths = {"results": str(root / "results"), "figures": str(root / "figures")}

@@ -291,3 +291,14 @@ def test_another_recipe_is_taken_as_it_is(tmp_path):
     own = {"dncnn": {"recipe": "smoke", "training": {"lr": 0.5}}}
     spec = load_config([below], {"families": own}).denoiser("dncnn-bf-0to10")
     assert (spec.training.lr, spec.training.epochs) == (0.5, recipes()["dncnn"]["smoke"]["training"]["epochs"])
+
+
+def test_a_copy_with_other_families_has_its_own_denoisers():
+    config = load_config()
+    before = config.denoisers_by_name()
+    before.clear()
+    assert "dncnn-bf-0to10" in config.denoisers_by_name()
+    fewer = config.model_copy(update={"families": {}})
+    assert set(fewer.denoisers_by_name()) == {name for name, entry in config.denoisers.items() if entry is not None}
+    assert "dncnn-bf-0to10" in config.denoisers_by_name()
+    assert config == load_config()

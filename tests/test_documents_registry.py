@@ -89,6 +89,39 @@ def test_fingerprint_sees_code_and_not_its_comments(tmp_path):
     fingerprint.cache_clear()
 
 
+def test_fingerprint_tells_programs_apart_that_have_the_same_words(tmp_path):
+    programs = [
+        "f(a, b)",
+        "f(a)(b)",
+        "f(b, a)",
+        "f(a=b)",
+        "f(*a, b)",
+        "f('a', b)",
+        "f(a.b)",
+        "a = f(b)",
+        "f(a if b else f)",
+        "if f: a\nb",
+        "if f:\n    a\n    b",
+        "if f: a\nelse: b",
+        "[1, True]",
+        "[1, [True]]",
+        "[1.0, True]",
+        "['1', True]",
+        "(1, True)",
+        "del a",
+        "a",
+        "'x'",
+        "a = 'x'",
+    ]
+    found = {}
+    for text in programs:
+        fingerprint.cache_clear()
+        (tmp_path / "room.py").write_text(text, encoding="utf-8")
+        found.setdefault(fingerprint("*.py", root=tmp_path), []).append(text)
+    fingerprint.cache_clear()
+    assert list(found.values()) == [[text] for text in programs]
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "workflow" / "report").glob("*.rst")), ids=lambda path: path.stem)
 def test_captions_are_valid_rst(path):
     docutils = pytest.importorskip("docutils.core")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -334,6 +334,18 @@ class Config(Model):
 
     def denoisers_by_name(self) -> dict[str, Denoiser]:
         """All denoisers that the configuration declares, complete with their recipes, in a fixed order."""
+        # Planning the workflow asks some hundred times. A copy with other families starts with what this one found.
+        families, denoisers, specs = self._found or (None, None, {})
+        if families is not self.families or denoisers is not self.denoisers:
+            specs = self._complete_denoisers()
+            self.__dict__["_found"] = (self.families, self.denoisers, specs)
+        return dict(specs)
+
+    @cached_property
+    def _found(self) -> tuple[dict, dict, dict[str, Denoiser]] | None:
+        return None
+
+    def _complete_denoisers(self) -> dict[str, Denoiser]:
         specs = {}
         for family_name, family in self.families.items():
             if family is None:

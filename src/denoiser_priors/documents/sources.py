@@ -41,17 +41,25 @@ def _meaning(content: bytes) -> bytes:
         tree = ast.parse(content)
     except SyntaxError:
         return content
-    # Bodies are lists of statements, and only statements (and what they are divided into) have statements inside.
-    blocks: list[ast.AST] = [tree]
-    while blocks:
-        block = blocks.pop()
-        for part in ("body", "orelse", "finalbody", "handlers", "cases"):
-            blocks += getattr(block, part, ())
-        if hasattr(block, "body"):
-            block.body = [statement for statement in block.body if not _is_text(statement)]
-    return ast.dump(tree).encode()
+    # As `ast.dump` would, in half the time: a node as its class and then its fields, of which a class has always as
+    # many; a list as its length and then its items; anything else as Python writes it.
+    said: list[str] = []
+    left: list[object] = [tree]
+    while left:
+        part = left.pop()
+        if isinstance(part, ast.AST):
+            said.append(part.__class__.__name__)
+            # Whether a name is read or written is clear from where it stands.
+            left += [getattr(part, field, None) for field in part._fields if field != "ctx"]
+        elif isinstance(part, list):
+            items = [item for item in part if not _is_text(item)]
+            said.append(f"[{len(items)}")
+            left += items
+        else:
+            said.append(repr(part))
+    return "\0".join(said).encode()
 
 
-def _is_text(node: ast.AST) -> bool:
+def _is_text(node: object) -> bool:
     """Whether a statement is a bare string: a docstring of a module, class, function or constant."""
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
