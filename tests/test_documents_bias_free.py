@@ -7,11 +7,13 @@ import pandas as pd
 import pytest
 from documents_synthetic import IMAGES, synthetic_results
 
+from denoiser_priors import cli
 from denoiser_priors.config import load_config
 from denoiser_priors.documents import registry, style
 from denoiser_priors.documents.bias_free import experiments, figures, plan, tables
 from denoiser_priors.documents.bias_free.reference import TRAINED, released_quality, released_slopes
 from denoiser_priors.errors import ConfigError, ResultError
+from denoiser_priors.files import sha256
 from denoiser_priors.tables import EVALUATION_COLUMNS, read_csv
 
 
@@ -254,6 +256,31 @@ def test_equal_figures_are_equal_bytes_whatever_the_users_settings(results, tmp_
     assert {path.name for path in tmp_path.iterdir()} == set(names)
 
 
+def test_a_figure_says_what_it_was_drawn_from(results, tmp_path, monkeypatch):
+    (tmp_path / "config.yaml").write_text(f"preset: synthetic\npaths: {{results: {results}}}\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["draw", "bias_free", "figure_03", "--config", "config.yaml", "--out", "f.png", "f.pdf"]) == 0
+    for name in ("f.png", "f.pdf"):
+        made = json.loads((tmp_path / f"{name}.provenance.json").read_text(encoding="utf-8"))
+        assert (made["figure"], made["config"], made["output"]) == (
+            "bias_free_figure_03",
+            {"preset": "synthetic"},
+            name,
+        )
+        assert made["sha256"] == sha256(tmp_path / name)
+        reads = ("bias_free/table_quality_summary.csv", "bias_free/table_slopes.csv", "denoisers.csv")
+        assert made["inputs"] == {str(results / file): sha256(results / file) for file in reads}
+
+
+def test_inputs_of_figures_without_a_suffix_are_folders_or_beginnings_of_names(tmp_path):
+    read = ("room/one.csv", "room/deep/two.npz", "part-1.csv", "part-2.npz", "whole.csv")
+    for name in (*read, "room.csv", "room/one.csv.provenance.json", "part-1.csv.provenance.json", "other.csv"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    figure = registry.Figure("document", "figure", "figure", "", "", reads=("room", "part", "whole.csv", "gone.csv"))
+    assert figure.inputs(tmp_path) == sorted(tmp_path / name for name in read)
+
+
 def test_printed_figures_have_150_dots_per_inch_or_more(results, tmp_path):
     from PIL import Image
 
@@ -269,7 +296,7 @@ def test_missing_and_malformed_results_are_named(tmp_path):
         figures.figure_02(tmp_path)
     (tmp_path / "bias_free").mkdir()
     np.savez(tmp_path / "bias_free" / "figure_02.npz", about=np.array(json.dumps({})))
-    with pytest.raises(ResultError, match="make it again"):
+    with pytest.raises(ResultError, match="make it again by `snakemake"):
         figures.figure_02(tmp_path)
 
 

@@ -74,14 +74,14 @@ def test_a_table_is_read_as_it_was_written(table):
 @pytest.mark.parametrize("content", ["denoiser,psnr\na,30\n", "denoiser,psnr\na,30\nb,3", "", "denoiser,psnr\nc,1\n"])
 def test_a_table_that_was_cut_short_or_swapped_is_noticed(table, content):
     table.write_text(content)
-    with pytest.raises(ResultError, match=r"table\.csv: not what was written.*make it again"):
+    with pytest.raises(ResultError, match=r"table\.csv: not what was written.*again by `snakemake .*table\.csv`"):
         read_csv(table)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", "\0"])
 def test_a_damaged_sidecar_is_named(table, content):
     sidecar(table).write_text(content)
-    with pytest.raises(ResultError, match=r"table\.csv\.provenance\.json: cannot be read.*make them again"):
+    with pytest.raises(ResultError, match=r"table\.csv\.provenance\.json: cannot be read.*Delete both, make it again"):
         require_unaltered(table)
 
 

@@ -1,5 +1,10 @@
 """Errors that are addressed to the user: each names what is wrong, what was expected, and what to do."""
 
+from __future__ import annotations
+
+import os
+import shlex
+
 
 class DenoiserPriorsError(Exception):
     """Base of every error that the command prints as one message, without a traceback (exit status 2)."""
@@ -44,3 +49,12 @@ class SamplingError(DenoiserPriorsError):
     def __init__(self, message: str, partial=None):
         super().__init__(message)
         self.partial = partial
+
+
+def remake(path: str | os.PathLike, what: str = "it") -> str:
+    """What to do about a result that is no good; `what` is to be deleted.
+
+    Deleting it is not enough: where what was made from it is still there, Snakemake makes it again only when asked for.
+    """
+    command = f"snakemake --cores 2 {shlex.quote(str(path))}"
+    return f"Delete {what}, make it again by `{command}`, with the options of the run before, and go on."

@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from denoiser_priors import __version__
-from denoiser_priors.errors import DenoiserPriorsError, ResultError
+from denoiser_priors.errors import DenoiserPriorsError, ResultError, remake
 from denoiser_priors.files import sha256, write_text
 
 PACKAGES = ("numpy", "torch", "scipy", "pandas", "scikit-image", "lpips", "matplotlib", "snakemake")
+
+SUFFIX = ".provenance.json"
 
 
 class Stopwatch:
@@ -40,7 +42,7 @@ def config_hash(block: Mapping[str, Any]) -> str:
 
 def sidecar(path: str | os.PathLike) -> Path:
     """Where the provenance of a result is written: `<path>.provenance.json`."""
-    return Path(f"{path}.provenance.json")
+    return Path(f"{path}{SUFFIX}")
 
 
 def write_provenance(
@@ -97,11 +99,13 @@ def require_unaltered(path: str | os.PathLike, error: type[DenoiserPriorsError] 
     except FileNotFoundError:
         return
     except (OSError, ValueError, KeyError, TypeError) as reason:
-        raise error(f"{beside}: cannot be read ({reason}). Delete it and {path.name}, and make them again.") from reason
+        raise error(
+            f"{beside}: cannot be read ({reason}), which says what is in {path.name}. {remake(path, 'both')}"
+        ) from reason
     if found != written:
         raise error(
-            f"{path}: not what was written, by its {beside.name}: cut short, altered or swapped. Delete it and make it "
-            f"again; if the change is meant, delete {beside.name}."
+            f"{path}: not what was written, by its {beside.name}: cut short, altered or swapped. {remake(path)} If the "
+            f"change is meant, delete {beside.name}."
         )
 
 

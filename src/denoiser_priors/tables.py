@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from denoiser_priors import files
-from denoiser_priors.errors import ResultError
+from denoiser_priors.errors import ResultError, remake
 from denoiser_priors.provenance import require_unaltered
 
 NOISY_IMAGE_COLUMNS = ("denoiser", "dataset", "image", "sigma", "draw", "noise")
@@ -69,7 +69,7 @@ def read_csv(
     except FileNotFoundError:
         raise ResultError(f"{path}: there is no such table. Run the step that makes it.") from None
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise ResultError(f"{path}: not a CSV table ({error}). Delete it and make it again.") from error
+        raise ResultError(f"{path}: not a CSV table ({error}). {remake(path)}") from error
     return require_columns(frame, columns, path)
 
 
@@ -84,7 +84,7 @@ def require_columns(frame: pd.DataFrame, columns: Sequence[str], source: str | o
         raise ResultError(
             f"{source}: the column{'s' if len(missing) > 1 else ''} {', '.join(missing)} "
             f"{'are' if len(missing) > 1 else 'is'} missing; it has {', '.join(map(str, frame.columns)) or 'none'}. "
-            "Delete it and make it again."
+            + remake(source)
         )
     return frame
 

@@ -66,23 +66,31 @@ def affected(step):
     }[command].format(*words)
 
 
-def strike(tmp_path, undisturbed, generator, action):
-    """A finished run, of which a step that is made again is struck, with everything that depends on it still to do."""
-    place = undisturbed.place.copy(tmp_path / "run")
+def strike(tmp_path, undisturbed, generator, action, first_run):
+    """A run of which one step is struck, and what to say to go on.
+
+    It is the first run in its folder, or one in a finished folder that makes a step again, and all that depends on it.
+    Of the latter Snakemake deletes what it is to make, and has to be told once more to make it.
+    """
     step = generator.choice(undisturbed.steps)
-    shutil.rmtree(place.folder / ".cache")
-    if step["step"].startswith("fetch"):
-        shutil.rmtree(place.folder / "data")
+    again = () if first_run else ("--forcerun", affected(step["step"]))
+    if first_run:
+        place = workplace.Workplace(tmp_path / "run", undisturbed.place.package, undisturbed.place.targets)
+    else:
+        place = undisturbed.place.copy(tmp_path / "run")
+        shutil.rmtree(place.folder / ".cache")
+        if step["step"].startswith("fetch"):
+            shutil.rmtree(place.folder / "data")
     fault = {**point(generator, step), "action": action}
     if "bytes" in fault:
         fault = {"step": step["step"], "event": generator.randrange(step["events"]), "action": action}
-    run = place.run("--forcerun", affected(step["step"]), plan=[fault], record=tmp_path / "steps")
-    return place, run, struck(tmp_path / "steps")
+    run = place.run(*again, plan=[fault], record=tmp_path / "steps")
+    return place, run, struck(tmp_path / "steps"), again
 
 
 def test_the_whole_workflow_is_killed(tmp_path, undisturbed, tally, all_):
     generator = random.Random(f"{SEED} all {all_}")
-    place, run, dead = strike(tmp_path, undisturbed, generator, "kill-all")
+    place, run, dead, again = strike(tmp_path, undisturbed, generator, "kill-all", first_run=all_ % 2 == 1)
     assert run.status == -9, run.output
     assert len(dead) == 1
     if all_ == 0:
@@ -91,7 +99,7 @@ def test_the_whole_workflow_is_killed(tmp_path, undisturbed, tally, all_):
         assert "Traceback" not in locked.output
         assert "--unlock" in locked.output
     place.complete("--unlock")
-    place.complete()
+    place.complete(*again)
     tally["kill -9 of the whole workflow"] += 1
     same(place, undisturbed)
 
@@ -100,12 +108,12 @@ def test_the_workflow_is_interrupted(tmp_path, undisturbed, tally, long, interru
     if not long:
         pytest.skip("in the long form; tests/test_training_survival.py interrupts a training")
     generator = random.Random(f"{SEED} interrupt {interrupt}")
-    place, run, dead = strike(tmp_path, undisturbed, generator, "interrupt-all")
+    place, run, dead, again = strike(tmp_path, undisturbed, generator, "interrupt-all", first_run=interrupt % 2 == 1)
     assert len(dead) == 1
     assert run.status != 0, run.output
     assert "Traceback" not in run.output
     assert place.stray() == []
-    place.complete()
+    place.complete(*again)
     tally["Ctrl-C"] += 1
     same(place, undisturbed)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from denoiser_priors.errors import ResultError
+from denoiser_priors.errors import ResultError, remake
 from denoiser_priors.files import write_text
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def _recipes(path: Path) -> dict[str, str]:
     except FileNotFoundError:
         return {}
     except (KeyError, UnicodeDecodeError) as error:
-        raise ResultError(f"{path}: not the table of denoisers ({error}). Delete it and make it again.") from error
+        raise ResultError(f"{path}: not the table of denoisers ({error}). {remake(path)}") from error
 
 
 def write_scorecard(config: Config, outputs: Sequence[str | Path]) -> list[Verdict]:

@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from denoiser_priors import provenance
 from denoiser_priors.errors import ConfigError
 from denoiser_priors.files import packaged_yaml
 
@@ -42,6 +43,20 @@ class Figure:
     def target(self) -> str:
         """Name of the workflow's rule, as in `snakemake bias_free_figure_03`."""
         return f"{self.document}_{self.name}"
+
+    def inputs(self, results: str | Path) -> list[Path]:
+        """Those of the files that it reads that are under `results`, without their provenance.
+
+        A name without a suffix stands for a folder or, where there is none, for all files whose names begin with it.
+        """
+        found: set[Path] = set()
+        for name in self.reads:
+            path = Path(results) / name
+            if path.is_dir():
+                found.update(path.rglob("*"))
+            else:
+                found.update([path] if path.suffix else path.parent.glob(f"{path.name}*"))
+        return sorted(path for path in found if path.is_file() and not path.name.endswith(provenance.SUFFIX))
 
 
 @lru_cache

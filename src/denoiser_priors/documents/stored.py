@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from denoiser_priors.errors import ResultError
+from denoiser_priors.errors import ResultError, remake
 from denoiser_priors.provenance import require_unaltered
 
 UNREADABLE = (
@@ -61,7 +61,7 @@ class Stored:
             ResultError: there is none, or it was not asked for when the file was read.
         """
         if name not in self.arrays:
-            raise ResultError(f"{self.path}: there is no array {name}. Delete the file and make it again.")
+            raise ResultError(f"{self.path}: there is no array {name}. {remake(self.path)}")
         return self.arrays[name]
 
 
@@ -77,4 +77,4 @@ def read(path: Path, needed: Sequence[str] | None = None) -> tuple[dict[str, np.
             names = [key for key in stored if key != "about"] if needed is None else needed
             return {name: stored[name] for name in names}, about
     except UNREADABLE as error:
-        raise ResultError(f"{path}: not the arrays that are needed ({error}). Delete it and make it again.") from error
+        raise ResultError(f"{path}: not the arrays that are needed ({error}). {remake(path)}") from error

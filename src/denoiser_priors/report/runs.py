@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-SUFFIX = ".provenance.json"
+from denoiser_priors.provenance import SUFFIX
 
 
 @dataclass

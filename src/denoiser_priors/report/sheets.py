@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from denoiser_priors.errors import ResultError
+from denoiser_priors.errors import ResultError, remake
 from denoiser_priors.report.pictures import data_uri
 
 ROWS = 100
@@ -67,10 +67,10 @@ def read_sheet(path: Path, file: str) -> Sheet:
             reader = csv.reader(stream, strict=True)
             header = next(reader, None)
             if not header:
-                raise ResultError(f"{path}: the table is empty. Delete it and make it again.")
+                raise ResultError(f"{path}: the table is empty. {remake(path)}")
             _fill(sheet, header, reader)
     except (UnicodeDecodeError, csv.Error, ValueError) as error:
-        raise ResultError(f"{path}: not a CSV table ({error}). Delete it and make it again.") from error
+        raise ResultError(f"{path}: not a CSV table ({error}). {remake(path)}") from error
     if sheet.size <= EMBEDDED:
         sheet.uri = data_uri(path.read_bytes(), "text/csv")
     return sheet

@@ -35,9 +35,16 @@ def compute(options: Namespace) -> None:
 def draw(options: Namespace) -> None:
     """Draw one figure from results."""
     from denoiser_priors.documents import registry as documents
+    from denoiser_priors.provenance import Stopwatch, write_provenance
 
+    watch = Stopwatch()
     config = configuration(options)
-    documents.draw(options.document, options.figure, Path(config.paths.results), options.out)
+    results = Path(config.paths.results)
+    documents.draw(options.document, options.figure, results, options.out)
+    figure = documents.figures(options.document)[options.figure]
+    extra = {"figure": figure.target}
+    block = {"preset": config.preset}
+    write_provenance(options.out, config=block, inputs=figure.inputs(results), watch=watch, extra=extra)
 
 
 def score(options: Namespace) -> None:

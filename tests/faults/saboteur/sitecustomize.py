@@ -27,6 +27,7 @@ class _Step:
         self.record = record
         self.inside = os.getcwd() + os.sep
         self.events, self.first, self.last = 0, 0.0, 0.0
+        self.struck = {}
         self.attempt = self._number() if record else 1
         self.fault = next((f for f in plan if f["step"] == self.name and f.get("attempt", 1) == self.attempt), {})
 
@@ -50,8 +51,9 @@ class _Step:
 
     def strike(self):
         """End it, without a chance to clean up; Ctrl-C alone leaves one."""
-        action = self.fault.pop("action")
-        self.note(action=action)
+        self.struck = {"action": self.fault.pop("action")}
+        action = self.struck["action"]
+        self.note(**self.struck)
         number = signal.SIGINT if action == "interrupt-all" else signal.SIGKILL
         (os.kill if action == "kill" else os.killpg)(os.getpid() if action == "kill" else os.getpgrp(), number)
 
@@ -101,7 +103,7 @@ class _Step:
             self.strike()
 
     def over(self):
-        self.note(first=self.first, last=self.last)
+        self.note(first=self.first, last=self.last, **self.struck)
 
 
 def _words():

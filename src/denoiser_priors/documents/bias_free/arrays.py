@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from denoiser_priors.documents.stored import Stored, read
-from denoiser_priors.errors import ResultError
+from denoiser_priors.errors import ResultError, remake
 from denoiser_priors.files import write_arrays
 
 
@@ -27,5 +27,5 @@ def load_arrays(path: Path, names: Sequence[str]) -> tuple[dict[str, np.ndarray]
     found, about = read(path)
     arrays = {name: Stored(path, found, {})[name] for name in names} if about else {}
     if any(len(array) != len(about) for array in arrays.values()):
-        raise ResultError(f"{path}: its arrays and their description do not agree. Delete it and make it again.")
+        raise ResultError(f"{path}: its arrays and their description do not agree. {remake(path)}")
     return arrays, about

@@ -19,7 +19,7 @@ from denoiser_priors.documents.bias_free.figures_labels import ARCHITECTURES
 from denoiser_priors.documents.bias_free.reference import TRAINED, released_quality
 from denoiser_priors.documents.bias_free.tables import unclipped_psnr
 from denoiser_priors.documents.stored import UNREADABLE, opened
-from denoiser_priors.errors import ResultError
+from denoiser_priors.errors import ResultError, remake
 from denoiser_priors.tables import read_csv
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def figure_02(results: Path) -> Figure:
             shown = {name: arrays[name] for name in ("noisy_training", "noisy_test", "biased", "bias_free")}
             psnr, ssim, about = arrays["psnr"], arrays["ssim"], json.loads(str(arrays["about"]))
     except UNREADABLE as error:
-        raise ResultError(f"{path}: not the arrays of figure 2 ({error}). Delete it and make it again.") from error
+        raise ResultError(f"{path}: not the arrays of figure 2 ({error}). {remake(path)}") from error
     name = ARCHITECTURES.get(about["architecture"], about["architecture"])
     low, high = about["noise_range"]
     titles = (

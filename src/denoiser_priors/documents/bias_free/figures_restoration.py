@@ -13,7 +13,7 @@ from matplotlib.patches import Patch, Rectangle
 
 from denoiser_priors.documents import style
 from denoiser_priors.documents.bias_free.tables_restoration import lead, read_restoration
-from denoiser_priors.errors import ResultError
+from denoiser_priors.errors import ResultError, remake
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,7 +30,8 @@ def figure_20(results: Path) -> Figure:
     """Left, by how much the bias-free network is better, over noise and blur; right, both at one blur."""
     table = read_restoration(results)
     if table.empty:
-        raise ResultError(f"{results / 'bias_free' / 'restoration.csv'}: has no rows. Delete it and make it again.")
+        path = results / "bias_free" / "restoration.csv"
+        raise ResultError(f"{path}: has no rows. {remake(path)}")
     figure = style.figure(style.PAGE_WIDTH, 3.1)
     left, right = figure.subplots(1, 2, width_ratios=(1.25, 1))
     _map(left, table)

@@ -14,7 +14,7 @@ from denoiser_priors.documents.bias_free import measures_analysis, measures_rest
 from denoiser_priors.documents.bias_free.reference import TRAINED, released_quality
 from denoiser_priors.documents.claims import Measurement, NotTested
 from denoiser_priors.documents.stored import UNREADABLE, opened
-from denoiser_priors.errors import ResultError
+from denoiser_priors.errors import ResultError, remake
 from denoiser_priors.tables import read_csv
 
 OUTSIDE = 1.5
@@ -170,7 +170,7 @@ def example_gap(results: Path, *, architecture: str, range: Sequence[float], sig
         with opened(path) as arrays:
             psnr, about = arrays["psnr"], json.loads(str(arrays["about"]))
     except UNREADABLE as error:
-        raise ResultError(f"{path}: not the arrays of figure 2 ({error}). Delete it and make it again.") from error
+        raise ResultError(f"{path}: not the arrays of figure 2 ({error}). {remake(path)}") from error
     setting = (about["architecture"], list(about["noise_range"]), about["sigma_test"])
     if setting != (architecture, list(range), sigma):
         low, high = range

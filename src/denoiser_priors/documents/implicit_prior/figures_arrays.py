@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from denoiser_priors.documents import stored, style
-from denoiser_priors.errors import ResultError
+from denoiser_priors.errors import ResultError, remake
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,7 +32,7 @@ class Stored(stored.Stored):
         prefix = "samples_"
         found = {float(name[len(prefix) :]): self.arrays[name] for name in self.arrays if name.startswith(prefix)}
         if not found:
-            raise ResultError(f"{self.path}: there are no arrays samples_<beta>. Delete the file and make it again.")
+            raise ResultError(f"{self.path}: there are no arrays samples_<beta>. {remake(self.path)}")
         return dict(sorted(found.items(), reverse=True))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from denoiser_priors.documents.implicit_prior.figures_arrays import Stored, load, say_how, setting
 from denoiser_priors.documents.sheets import montage, sheet, show, write_under
-from denoiser_priors.errors import ResultError
+from denoiser_priors.errors import ResultError, remake
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -147,7 +147,7 @@ def _examples(results: Path, name: str, heading: str, rows: dict[str, str] | Non
     order = [i for group in groups for i, value in enumerate(settings) if value == group]
     counts = [settings.count(group) for group in groups]
     if not order:
-        raise ResultError(f"{stored.path}: there are no images in it. Delete it and make it again.")
+        raise ResultError(f"{stored.path}: there are no images in it. {remake(stored.path)}")
     with_quality = [_text(stored, key, order[0]) is not None for key in rows]
     largest = 1.7 if len(rows) == 2 else 1.3
     under = [0.0, *(_TWO_LINES if known else 0.0 for known in with_quality)]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from denoiser_priors.errors import ResultError
+from denoiser_priors.errors import ResultError, remake
 from denoiser_priors.tables import read_csv
 
 COLUMNS = ("beta", "sample", "iteration", "sigma", "predicted_sigma", "removed", "injected", "denoiser")
@@ -24,7 +24,7 @@ def read_traces(results: Path) -> pd.DataFrame:
     path = results / "implicit_prior" / "synthesis.csv"
     table = read_csv(path, COLUMNS)
     if table.empty:
-        raise ResultError(f"{path}: has no rows. Delete it and make it again.")
+        raise ResultError(f"{path}: has no rows. {remake(path)}")
     return table.sort_values(["beta", "sample", "iteration"], kind="stable").reset_index(drop=True)
 
 

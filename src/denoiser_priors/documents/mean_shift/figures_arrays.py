@@ -13,7 +13,7 @@ import pandas as pd
 from denoiser_priors.documents import stored
 from denoiser_priors.documents.mean_shift.plan import ROOM
 from denoiser_priors.documents.mean_shift.tables import TEXT
-from denoiser_priors.errors import ResultError
+from denoiser_priors.errors import ResultError, remake
 from denoiser_priors.tables import read_csv
 
 
@@ -73,7 +73,7 @@ def table(results: Path, name: str, *columns: str) -> pd.DataFrame:
     found = read_csv(path, ["set", "dataset", *columns], text=TEXT)
     found = found[found["source"] == "measured"] if "source" in found else found
     if found.empty:
-        raise ResultError(f"{path}: has no set. Delete it and make it again.")
+        raise ResultError(f"{path}: has no set. {remake(path)}")
     return found
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from denoiser_priors.documents import stored
-from denoiser_priors.errors import ResultError
+from denoiser_priors.errors import ResultError, remake
 from denoiser_priors.tables import read_csv
 
 ROOM = "stochastic_denoising"
@@ -99,7 +99,7 @@ def cases(results: Path) -> list[Case]:
     columns = (table[name] for name in ("set", "dataset", "sigma_stated"))
     found = list(dict.fromkeys(Case(*values) for values in zip(*columns, strict=True)))
     if not found:
-        raise ResultError(f"{path}: has no set. Delete it and make it again.")
+        raise ResultError(f"{path}: has no set. {remake(path)}")
     return found
 
 

@@ -14,7 +14,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from denoiser_priors.documents import style
 from denoiser_priors.documents.stochastic_denoising.columns import SPEED
 from denoiser_priors.documents.stochastic_denoising.figures_arrays import ROOM, SIGMA_0, TEXT_COLUMNS
-from denoiser_priors.errors import ResultError
+from denoiser_priors.errors import ResultError, remake
 from denoiser_priors.tables import read_csv
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def figure_speed(results: Path) -> Figure:
     path = results / ROOM / "speed.csv"
     table = read_csv(path, SPEED, text=TEXT_COLUMNS)
     if table.empty:
-        raise ResultError(f"{path}: has no rows. Delete it and make it again.")
+        raise ResultError(f"{path}: has no rows. {remake(path)}")
     figure = style.figure(style.PAGE_WIDTH, 4.3)
     panels = figure.subplots(2, 3)
     for axes, panel in zip(panels.flat, PANELS, strict=True):
