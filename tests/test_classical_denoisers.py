@@ -445,6 +445,14 @@ def test_values_out_of_range_are_refused(call, photograph):
         call(photograph[:16, :16])
 
 
+@pytest.mark.parametrize("profile", collaborative.PROFILES)
+def test_bm3d_gives_the_same_image_every_time(profile):
+    """With the package's default number of threads, hardly two of six results are the same."""
+    pytest.importorskip("bm3d")
+    noisy = np.random.default_rng(0).random((25, 25))
+    assert len({collaborative.bm3d(noisy, 0.2, profile).tobytes() for _ in range(6)}) == 1
+
+
 def test_unknown_profile_of_bm3d_is_refused(photograph):
     pytest.importorskip("bm3d")
     with pytest.raises(ConfigError, match="no profile 'best'"):

@@ -423,6 +423,16 @@ def test_classical_methods_remove_noise(method, shape):
     assert np.square(denoised - clean).mean() < 0.25 * 0.2**2
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("method", baselines.METHODS)
+def test_classical_estimates_are_the_same_every_time(method, channels):
+    if method == "bm3d":
+        pytest.importorskip("bm3d")
+    noisy = np.random.default_rng(0).random((channels, 25, 25), dtype=np.float32)
+    denoise = baselines.choose(method)[1]
+    assert len({denoise(noisy, 0.2).tobytes() for _ in range(6)}) == 1
+
+
 def test_without_the_package_bm3d_wavelets_take_its_place(monkeypatch, caplog):
     monkeypatch.setattr(
         baselines.importlib, "import_module", lambda name: (_ for _ in ()).throw(ImportError(f"no {name}"))

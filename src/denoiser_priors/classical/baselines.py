@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from denoiser_priors.classical.collaborative import repeatable
 from denoiser_priors.errors import DenoiserPriorsError
 
 logger = logging.getLogger(__name__)
@@ -43,7 +44,9 @@ def bm3d(noisy: np.ndarray, sigma: float) -> np.ndarray:
             "(for non-commercial use), or choose the method wavelet."
         ) from None
     image = np.ascontiguousarray(noisy.transpose(1, 2, 0), dtype=np.float64)
-    denoised = package.bm3d(image[..., 0], sigma) if image.shape[2] == 1 else package.bm3d_rgb(image, sigma)
+    profile = repeatable(package, "np")
+    gray = image.shape[2] == 1
+    denoised = package.bm3d(image[..., 0], sigma, profile) if gray else package.bm3d_rgb(image, sigma, profile)
     return denoised.reshape(image.shape).transpose(2, 0, 1).astype(np.float32)
 
 

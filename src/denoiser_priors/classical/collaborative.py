@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+from typing import Any
+
 import numpy as np
 
 from denoiser_priors.errors import ConfigError
 
 SMALLEST = 16
 """Smaller images are mirrored up to this side in pixels, since blocks are looked for in them."""
+
+PROFILES = {
+    "np": "BM3DProfile",
+    "refilter": "BM3DProfileRefilter",
+    "vn": "BM3DProfileVN",
+    "vn_old": "BM3DProfileVNOld",
+    "high": "BM3DProfileHigh",
+    "deb": "BM3DProfileDeb",
+}
+"""The package's profiles, by the names that it gives them."""
 
 
 def bm3d(image: np.ndarray, sigma: float, profile: str = "np") -> np.ndarray:
@@ -26,9 +39,18 @@ def bm3d(image: np.ndarray, sigma: float, profile: str = "np") -> np.ndarray:
     """
     import bm3d as package
 
-    profiles = ("np", "refilter", "vn", "vn_old", "high", "deb")
-    if profile not in profiles:
-        raise ConfigError(f"bm3d has no profile {profile!r}; it has {', '.join(profiles)}.")
+    if profile not in PROFILES:
+        raise ConfigError(f"bm3d has no profile {profile!r}; it has {', '.join(PROFILES)}.")
     height, width = image.shape
     padded = np.pad(image, ((0, max(0, SMALLEST - height)), (0, max(0, SMALLEST - width))), mode="symmetric")
-    return np.asarray(package.bm3d(padded, sigma, profile))[:height, :width]
+    return np.asarray(package.bm3d(padded, sigma, repeatable(package, profile)))[:height, :width]
+
+
+def repeatable(package: ModuleType, profile: str) -> Any:
+    """A profile of the package bm3d that gives the same image every time.
+
+    With several threads, its default, the package adds patches up in an order that differs from call to call.
+    """
+    chosen = getattr(package, PROFILES[profile])()
+    chosen.num_threads = 1
+    return chosen
