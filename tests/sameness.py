@@ -28,6 +28,9 @@ OF_THE_RUN = {"peak_memory_mb", "steps_per_second", "resumed_from_step", "reused
 OF_SPEED = ("DM06", "SD17", "UI21")
 """Claims about speed: what the scorecard says of them holds the seconds that were measured."""
 
+DRAWN_FROM_TIMES = ("stochastic_denoising/figure_speed.",)
+"""Figures that show how long something took."""
+
 _NUMBER = re.compile(r"[-+]?\d+(\.\d+)?(e[-+]?\d+)?")
 
 FOLDERS = ("results", "figures", "data")
@@ -77,8 +80,13 @@ def _files(folder: Path, folders: tuple[str, ...]) -> Iterator[str]:
     for top in folders:
         for path in (folder / top).rglob("*"):
             parts = path.relative_to(folder).parts
-            # Hidden files are what a killed step was writing when it died; nothing reads them.
-            if path.is_file() and path.name[0] != "." and not (parts[0] == "results" and parts[1] in NOT_RESULTS):
+            # Hidden files are what a killed step was writing when it died; nothing reads them. In a checkout of the
+            # suite, each folder says what it is for.
+            if not path.is_file() or path.name[0] == "." or parts[1:] == ("README.md",):
+                continue
+            if parts[0] == "results" and parts[1] in NOT_RESULTS:
+                continue
+            if not (parts[0] == "figures" and "/".join(parts[1:]).startswith(DRAWN_FROM_TIMES)):
                 yield path.relative_to(folder).as_posix()
 
 

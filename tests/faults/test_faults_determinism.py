@@ -1,6 +1,8 @@
 """Two runs give the same bytes; another number of threads nearly the same numbers (tests/faults/determinism.py)."""
 
 import json
+import re
+from pathlib import Path
 
 import determinism
 import numpy as np
@@ -110,3 +112,22 @@ def test_arrays_and_missing_files(twins):
 def test_claims_left_out_are_those_measured_in_seconds():
     claims = [claim for document in registry.documents() for claim in registry.claims(document)]
     assert {claim.id for claim in claims if claim.unit == "s"} == set(sameness.OF_SPEED)
+
+
+def test_what_is_no_result_or_shows_times_is_left_out(tmp_path):
+    for run in ("a", "b"):
+        figures = tmp_path / run / "figures" / "stochastic_denoising"
+        figures.mkdir(parents=True)
+        for name in ("figure_speed.png", "figure_speed.pdf.provenance.json", "figure_01.png"):
+            (figures / name).write_text(run)
+        (tmp_path / run / "figures" / "README.md").write_text(run)
+    found = sameness.compare(tmp_path / "a", tmp_path / "b")
+    assert found.problems == ["figures/stochastic_denoising/figure_01.png: other bytes"]
+
+
+def test_figures_left_out_are_those_drawn_from_seconds():
+    folder = Path(registry.__file__).parent
+    drawing = {path for path in folder.glob("*/figures*.py") if re.search(r'"seconds"', path.read_text("utf-8"))}
+    assert {f"{path.parent.name}/{path.stem.replace('figures_', 'figure_')}." for path in drawing} == set(
+        sameness.DRAWN_FROM_TIMES
+    )
