@@ -45,18 +45,23 @@ class Figure:
         return f"{self.document}_{self.name}"
 
     def inputs(self, results: str | Path) -> list[Path]:
-        """Those of the files that it reads that are under `results`, without their provenance.
+        """Those of the files that it reads that are under `results`."""
+        return sorted({path for name in self.reads for path in files(results, name)})
 
-        A name without a suffix stands for a folder or, where there is none, for all files whose names begin with it.
-        """
-        found: set[Path] = set()
-        for name in self.reads:
-            path = Path(results) / name
-            if path.is_dir():
-                found.update(path.rglob("*"))
-            else:
-                found.update([path] if path.suffix else path.parent.glob(f"{path.name}*"))
-        return sorted(path for path in found if path.is_file() and not path.name.endswith(provenance.SUFFIX))
+
+def files(results: str | Path, name: str) -> list[Path]:
+    """The files under `results` that an entry of `reads` stands for, as far as they are there, without provenance.
+
+    A name without a suffix stands for a folder or, where there is none, for all files whose names begin with it.
+    """
+    path = Path(results) / name
+    if path.is_dir():
+        found = path.rglob("*")
+    elif path.suffix:
+        found = iter([path])
+    else:
+        found = path.parent.glob(f"{path.name}*")
+    return sorted(path for path in found if path.is_file() and not path.name.endswith(provenance.SUFFIX))
 
 
 @lru_cache

@@ -176,7 +176,7 @@ class Gatherer:
         """Why there is no such figure or table, as far as can be told."""
         if {*figure.reads, *figure.writes} & set(lacks):
             return "the configuration has no denoiser or no test set for it"
-        absent = [file for file in figure.reads if not _is_there(self.results, file)]
+        absent = [file for file in figure.reads if not registry.files(self.results, file)]
         if absent:
             reason = f"it needs {' and '.join(f'{self.results.as_posix()}/{file}' for file in absent)}"
             reason += ", which is not there" if len(absent) == 1 else ", which are not there"
@@ -230,14 +230,6 @@ def _lacking(document: str, config: Config) -> list[str]:
         return []
     lacking = getattr(plan, "lacking", None)
     return list(lacking(config)) if lacking else []
-
-
-def _is_there(results: Path, file: str) -> bool:
-    """Whether a result is there; a name without a suffix stands for several files of one folder."""
-    path = results / file
-    if path.suffix:
-        return path.is_file()
-    return path.is_dir() or any(path.parent.glob(f"{path.name}*"))
 
 
 def _last_line(log: Path) -> str:
