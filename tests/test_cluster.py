@@ -155,6 +155,14 @@ def test_a_file_that_no_step_made_is_seen(run):
     assert judged(run) == ["results/e.csv: no job that Slurm has completed made it"]
 
 
+def test_a_folder_that_a_step_made_is_evidence_of_what_is_in_it(run):
+    for name in ("report/index.html", "report/pictures/a.png", "reports/b.html"):
+        (run / "results" / name).parent.mkdir(parents=True, exist_ok=True)
+        (run / "results" / name).touch()
+    step(run, "8", "report", "--out", "results/report")
+    assert judged(run) == ["results/reports/b.html: no job that Slurm has completed made it"]
+
+
 def test_the_recorder_sees_steps_and_nothing_else(tmp_path):
     script = tmp_path / "denoiser-priors"
     script.write_text("")
