@@ -10,7 +10,7 @@ import pandas as pd
 
 from denoiser_priors.documents.claims import Measurement, NotTested
 from denoiser_priors.documents.implicit_prior import measures_images, measures_manifold, measures_sampler
-from denoiser_priors.errors import ResultError
+from denoiser_priors.errors import ResultError, remake
 from denoiser_priors.tables import TEXT_COLUMNS, read_csv
 
 FINAL = "denoise"
@@ -115,7 +115,8 @@ def _measured(results: Path, table: str, columns: Sequence[str]) -> pd.DataFrame
     rows = _read(results, table, columns)
     rows = rows[rows["source"] == "measured"]
     if rows.empty:
-        raise ResultError(f"{results / 'implicit_prior' / table}.csv: nothing in it was measured. Make it again.")
+        path = results / "implicit_prior" / f"{table}.csv"
+        raise ResultError(f"{path}: nothing in it was measured. {remake(path)}")
     return rows
 
 
