@@ -41,7 +41,7 @@ rule evaluate_denoiser:
         draws=CONFIG.bias_free.draws,
         seed=CONFIG.seed,
         options=options_of(CONFIG.bias_free, CONFIG.bias_free.lpips),
-        source=evaluation_code(),
+        source=lambda wildcards: evaluation_code(),
     message:
         "Evaluating {wildcards.name} on {wildcards.dataset} under {wildcards.noise} noise"
     shell:
@@ -68,12 +68,12 @@ rule compute_bias_free_figure_02:
         runtime="30m",
     params:
         config=CONFIG_FILE,
-        trained=training_of(EXAMPLE_TWINS),
+        trained=lambda wildcards: training_of(EXAMPLE_TWINS),
         example=CONFIG.bias_free.figure_02.model_dump(mode="json"),
         dataset=CONFIG.bias_free.dataset,
         preset=CONFIG.preset,
         seed=CONFIG.seed,
-        source=experiment_code(),
+        source=lambda wildcards: experiment_code(),
     message:
         "Denoising the example image of figure 2"
     shell:
@@ -104,10 +104,10 @@ rule bias_free_table_homogeneity:
         runtime="30m",
     params:
         config=CONFIG_FILE,
-        trained=training_of(plan.bias_free_denoisers(CONFIG)),
+        trained=lambda wildcards: training_of(plan.bias_free_denoisers(CONFIG)),
         dataset=CONFIG.bias_free.dataset,
         seed=CONFIG.seed,
-        source=experiment_code(),
+        source=lambda wildcards: experiment_code(),
     message:
         "Checking that bias-free denoisers commute with scaling"
     shell:
@@ -142,7 +142,7 @@ rule bias_free_table_quality:
         runtime="10m",
     params:
         config=CONFIG_FILE,
-        source=table_code(),
+        source=lambda wildcards: table_code(),
     message:
         "Gathering all evaluations"
     shell:
@@ -175,7 +175,7 @@ rule bias_free_table_slopes:
         runtime="10m",
     params:
         config=CONFIG_FILE,
-        source=table_code(),
+        source=lambda wildcards: table_code(),
     message:
         "Fitting the slopes of all curves"
     shell:
@@ -213,7 +213,7 @@ for figure in registry.figures("bias_free", "figure").values():
         params:
             config=CONFIG_FILE,
             figure=figure.name,
-            source=drawing_code("bias_free"),
+            source=lambda wildcards: drawing_code("bias_free"),
         message:
             f"Drawing {figure.document} {figure.name}"
         shell:

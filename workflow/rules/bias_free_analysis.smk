@@ -31,7 +31,7 @@ rule compute_bias_free_net_bias:
         dataset=CONFIG.bias_free.dataset,
         limit=CONFIG.bias_free.limit,
         seed=CONFIG.seed,
-        source=analysis_code(),
+        source=lambda wildcards: analysis_code(),
     message:
         "Separating linear part and net bias of {wildcards.name}"
     shell:
@@ -64,7 +64,7 @@ rule bias_free_table_net_bias:
         runtime="10m",
     params:
         config=CONFIG_FILE,
-        source=gathering_code(),
+        source=lambda wildcards: gathering_code(),
     message:
         "Gathering the norms of residual and net bias"
     shell:
@@ -99,7 +99,7 @@ rule compute_bias_free_subspaces:
         dataset=CONFIG.bias_free.dataset,
         limit=CONFIG.bias_free.limit,
         seed=CONFIG.seed,
-        source=analysis_code("subspaces"),
+        source=lambda wildcards: analysis_code("subspaces"),
     message:
         "Decomposing Jacobians of {wildcards.name}, part {wildcards.part}"
     shell:
@@ -135,7 +135,7 @@ rule bias_free_table_subspaces:
         runtime="10m",
     params:
         config=CONFIG_FILE,
-        source=gathering_code(),
+        source=lambda wildcards: gathering_code(),
     message:
         "Gathering the decomposed Jacobians"
     shell:
@@ -161,13 +161,13 @@ rule compute_bias_free_filters:
         runtime="30m",
     params:
         config=CONFIG_FILE,
-        trained=training_of(plan_analysis.filter_networks(CONFIG).values()),
+        trained=lambda wildcards: training_of(plan_analysis.filter_networks(CONFIG).values()),
         settings=sizes_of(CONFIG.bias_free.filters),
         dataset=CONFIG.bias_free.dataset,
         limit=CONFIG.bias_free.limit,
         preset=CONFIG.preset,
         seed=CONFIG.seed,
-        source=analysis_code(),
+        source=lambda wildcards: analysis_code(),
     message:
         "Weighting functions of the bias-free networks"
     shell:
@@ -193,13 +193,13 @@ rule compute_bias_free_decomposition:
         runtime="30m",
     params:
         config=CONFIG_FILE,
-        trained=training_of(plan_analysis.decomposed_networks(CONFIG).values()),
+        trained=lambda wildcards: training_of(plan_analysis.decomposed_networks(CONFIG).values()),
         settings=sizes_of(CONFIG.bias_free.decomposition),
         dataset=CONFIG.bias_free.dataset,
         limit=CONFIG.bias_free.limit,
         preset=CONFIG.preset,
         seed=CONFIG.seed,
-        source=analysis_code(),
+        source=lambda wildcards: analysis_code(),
     message:
         "Linear part and net bias of the networks with bias"
     shell:

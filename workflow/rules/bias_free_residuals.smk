@@ -32,7 +32,7 @@ rule compute_bias_free_residuals:
         dataset=CONFIG.bias_free.dataset,
         limit=CONFIG.bias_free.limit,
         seed=CONFIG.seed,
-        source=residual_code(),
+        source=lambda wildcards: residual_code(),
     message:
         "Testing what {wildcards.name} removes"
     shell:
@@ -67,7 +67,7 @@ rule bias_free_table_residuals:
         runtime="10m",
     params:
         config=CONFIG_FILE,
-        source=residual_code(),
+        source=lambda wildcards: residual_code(),
     message:
         "Gathering the tests of residuals"
     shell:

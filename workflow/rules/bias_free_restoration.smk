@@ -20,12 +20,12 @@ rule compute_bias_free_restoration:
         gpu=0 if all(is_small(name) for name in RESTORATION_TWINS) else 1,
     params:
         config=CONFIG_FILE,
-        trained=training_of(RESTORATION_TWINS),
+        trained=lambda wildcards: training_of(RESTORATION_TWINS),
         grid=CONFIG.bias_free.figure_20.model_dump(mode="json"),
         dataset=CONFIG.bias_free.dataset,
         preset=CONFIG.preset,
         seed=CONFIG.seed,
-        source=restoration_code(),
+        source=lambda wildcards: restoration_code(),
     message:
         "Restoring blurred and noisy images"
     shell:

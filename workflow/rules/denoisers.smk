@@ -59,7 +59,7 @@ rule fetch_weights:
     params:
         config=CONFIG_FILE,
         spec=lambda wildcards: DENOISERS[wildcards.name].model_dump(mode="json", exclude={"training"}),
-        source=fingerprint("networks/*.py", "networks/*.csv"),
+        source=lambda wildcards: fingerprint("networks/*.py", "networks/*.csv"),
     message:
         "Fetching the weights of {wildcards.name}"
     shell:

@@ -65,7 +65,7 @@ rule compute_history_generalization:
         settings=CONFIG.history.generalization.model_dump(mode="json", exclude={"families"}),
         preset=CONFIG.preset,
         seed=CONFIG.seed,
-        source=history_code("ladder") + fingerprint(*SAMPLER),
+        source=lambda wildcards: history_code("ladder") + fingerprint(*SAMPLER),
     message:
         "Sampling from both networks of {wildcards.rung}"
     shell:
@@ -96,7 +96,7 @@ rule compute_history_slopes:
         number=lambda wildcards: HISTORY_ALPHAS[wildcards.alpha],
         settings=CONFIG.history.slopes.model_dump(mode="json", include={"sigma", "test_images"}),
         seed=CONFIG.seed,
-        source=history_code("bases"),
+        source=lambda wildcards: history_code("bases"),
     message:
         "Measuring the PSNR slope for alpha = {wildcards.alpha}"
     shell:
@@ -131,7 +131,7 @@ rule compute_history_bases:
         ),
         preset=CONFIG.preset,
         seed=CONFIG.seed,
-        source=history_code("bases") + fingerprint(*JACOBIAN),
+        source=lambda wildcards: history_code("bases") + fingerprint(*JACOBIAN),
     message:
         "Decomposing the Jacobian on {wildcards.subject}"
     shell:
@@ -172,12 +172,12 @@ for experiment, (networks, block, outputs, code, engine) in {
             runtime="60m",
         params:
             config=CONFIG_FILE,
-            trained=history_training_of(*networks),
+            trained=lambda wildcards, networks=networks: history_training_of(*networks),
             experiment=experiment,
             settings=history_settings(block, *(["bases"] if experiment == "shuffled" else [])),
             preset=CONFIG.preset,
             seed=CONFIG.seed,
-            source=history_code(code) + fingerprint(*engine),
+            source=lambda wildcards, code=code, engine=engine: history_code(code) + fingerprint(*engine),
         message:
             f"Measuring {experiment}"
         shell:
@@ -215,7 +215,7 @@ rule compute_history_timeline:
         ),
         methods=lambda wildcards: (HISTORY_RUNS[wildcards.run].methods, HISTORY_RUNS[wildcards.run].sigma),
         seed=CONFIG.seed,
-        source=evaluation_code()
+        source=lambda wildcards: evaluation_code()
         + fingerprint("classical/*", "documents/history/timeline.py", "documents/history/methods.py"),
     message:
         "Denoising for table_timeline: {wildcards.run}"
@@ -246,12 +246,14 @@ for experiment in history_plan.EXACT:
             runtime="30m",
         params:
             config=CONFIG_FILE,
-            trained=training_of(HISTORY_DEEP) if experiment in history_plan.DEEP else [],
+            trained=lambda wildcards, experiment=experiment: (
+                training_of(HISTORY_DEEP) if experiment in history_plan.DEEP else []
+            ),
             experiment=experiment,
             settings=CONFIG.history.pictures.model_dump(mode="json"),
             preset=CONFIG.preset,
             seed=CONFIG.seed,
-            source=fingerprint(
+            source=lambda wildcards: fingerprint(
                 "classical/*",
                 *(f"documents/history/{file}.py" for file in ("arrays", "exact", "mixtures", "subjects")),
             ),
@@ -294,7 +296,7 @@ for table in registry.figures("history", "table").values():
             table=table.name,
             preset=CONFIG.preset,
             fit=CONFIG.history.slopes.fit if table.name == "table_slopes" else None,
-            source=fingerprint(
+            source=lambda wildcards: fingerprint(
                 *(f"documents/history/{file}" for file in ("tables.py", "reference.py", "reference/*.csv")),
                 "tables.py",
             ),
@@ -335,7 +337,7 @@ for figure in registry.figures("history", "figure").values():
         params:
             config=CONFIG_FILE,
             figure=figure.name,
-            source=drawing_code("history") + fingerprint("documents/history/arrays.py"),
+            source=lambda wildcards: drawing_code("history") + fingerprint("documents/history/arrays.py"),
         message:
             f"Drawing {figure.document} {figure.name}"
         shell:

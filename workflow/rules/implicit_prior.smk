@@ -26,11 +26,11 @@ rule compute_implicit_prior_synthesis:
         gpu=0 if all_small(prior_of(CONFIG.implicit_prior.synthesis.channels)) else 1,
     params:
         config=CONFIG_FILE,
-        trained=training_of(prior_of(CONFIG.implicit_prior.synthesis.channels)),
+        trained=lambda wildcards: training_of(prior_of(CONFIG.implicit_prior.synthesis.channels)),
         settings=prior_plan.sampler_settings(CONFIG, "synthesis", "final"),
         preset=CONFIG.preset,
         seed=CONFIG.seed,
-        source=sampling_code("experiments", "tables_traces"),
+        source=lambda wildcards: sampling_code("experiments", "tables_traces"),
     message:
         "Sampling from the prior of photographs"
     shell:
@@ -56,11 +56,11 @@ rule compute_implicit_prior_digits:
         gpu=0 if all_small(PRIORS["digits"]) else 1,
     params:
         config=CONFIG_FILE,
-        trained=training_of(PRIORS["digits"]),
+        trained=lambda wildcards: training_of(PRIORS["digits"]),
         settings=prior_plan.sampler_settings(CONFIG, "digits", "final"),
         preset=CONFIG.preset,
         seed=CONFIG.seed,
-        source=sampling_code("experiments"),
+        source=lambda wildcards: sampling_code("experiments"),
     message:
         "Sampling from the prior of digits"
     shell:
@@ -86,7 +86,9 @@ rule compute_implicit_prior_manifold:
         settings=prior_plan.sampler_settings(CONFIG, "manifold"),
         preset=CONFIG.preset,
         seed=CONFIG.seed,
-        source=fingerprint("documents/implicit_prior/manifold.py", "samplers/manifold.py", *SAMPLER, "noise.py"),
+        source=lambda wildcards: fingerprint(
+            "documents/implicit_prior/manifold.py", "samplers/manifold.py", *SAMPLER, "noise.py"
+        ),
     message:
         "Sampling on a curve in two dimensions"
     shell:
@@ -115,12 +117,12 @@ rule compute_implicit_prior_examples:
         gpu=0 if all_small(prior_of(CONFIG.implicit_prior.examples.channels)) else 1,
     params:
         config=CONFIG_FILE,
-        trained=training_of(prior_of(CONFIG.implicit_prior.examples.channels)),
+        trained=lambda wildcards: training_of(prior_of(CONFIG.implicit_prior.examples.channels)),
         settings=prior_plan.sampler_settings(CONFIG, "beta", "final"),
         examples=lambda wildcards: prior_plan.example_settings(CONFIG, wildcards.task),
         preset=CONFIG.preset,
         seed=CONFIG.seed,
-        source=solving_code("examples"),
+        source=lambda wildcards: solving_code("examples"),
     message:
         "Restoring the examples of {wildcards.task}"
     shell:
@@ -155,7 +157,7 @@ rule compute_implicit_prior_restorations:
         settings=prior_plan.sampler_settings(CONFIG, "beta", "lpips"),
         part=lambda wildcards: prior_plan.part_settings(prior_part(wildcards)),
         seed=CONFIG.seed,
-        source=solving_code("restorations"),
+        source=lambda wildcards: solving_code("restorations"),
     message:
         "Restoring the images of {wildcards.part}"
     shell:
@@ -195,7 +197,7 @@ for table in registry.figures("implicit_prior", "table").values():
             config=CONFIG_FILE,
             table=table.name,
             preset=CONFIG.preset,
-            source=prior_table_code(),
+            source=lambda wildcards: prior_table_code(),
         message:
             f"Gathering {table.document} {table.name}"
         shell:
@@ -233,7 +235,7 @@ for figure in registry.figures("implicit_prior", "figure").values():
         params:
             config=CONFIG_FILE,
             figure=figure.name,
-            source=prior_drawing_code(),
+            source=lambda wildcards: prior_drawing_code(),
         message:
             f"Drawing {figure.document} {figure.name}"
         shell:

@@ -37,7 +37,7 @@ rule compute_mean_shift_restorations:
         part=lambda wildcards: mean_shift_plan.part_settings(CONFIG, mean_shift_part(wildcards)),
         preset=CONFIG.preset,
         seed=CONFIG.seed,
-        source=mean_shift_code("restorations", "blind"),
+        source=lambda wildcards: mean_shift_code("restorations", "blind"),
     message:
         "Restoring {wildcards.part}"
     shell:
@@ -64,12 +64,12 @@ rule compute_mean_shift_figure_01:
         gpu=0 if all_small(VISUALISED) else 1,
     params:
         config=CONFIG_FILE,
-        trained=training_of(VISUALISED),
+        trained=lambda wildcards: training_of(VISUALISED),
         settings=CONFIG.mean_shift.figure_01.model_dump(mode="json"),
         prior=VISUALISED,
         preset=CONFIG.preset,
         seed=CONFIG.seed,
-        source=mean_shift_code("visualisation", "patch_mixture"),
+        source=lambda wildcards: mean_shift_code("visualisation", "patch_mixture"),
     message:
         "Bending a drawing towards what priors prefer"
     shell:
@@ -108,7 +108,7 @@ for table in registry.figures("mean_shift", "table").values():
             config=CONFIG_FILE,
             table=table.name,
             preset=CONFIG.preset,
-            source=mean_shift_table_code(),
+            source=lambda wildcards: mean_shift_table_code(),
         message:
             f"Gathering {table.document} {table.name}"
         shell:
@@ -146,7 +146,7 @@ for figure in registry.figures("mean_shift", "figure").values():
         params:
             config=CONFIG_FILE,
             figure=figure.name,
-            source=mean_shift_drawing_code(),
+            source=lambda wildcards: mean_shift_drawing_code(),
         message:
             f"Drawing {figure.document} {figure.name}"
         shell:

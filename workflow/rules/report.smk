@@ -37,7 +37,7 @@ rule score:
     params:
         config=CONFIG_FILE,
         preset=CONFIG.preset,
-        source=fingerprint(
+        source=lambda wildcards: fingerprint(
             "documents/claims.py",
             "documents/*/claims.yaml",
             "documents/*/measures*.py",
@@ -72,8 +72,10 @@ rule write_report:
         checkout=str(CHECKOUT),
         folder=subpath(output.index, parent=True),
         settings=config_hash(CONFIG.model_dump(mode="json", exclude={"paths", "mirror", "offline"})),
-        captions=fingerprint("*.rst", root=CHECKOUT / "workflow" / "report"),
-        source=fingerprint("report/*.py", "report/*.yaml", "report/templates/*", "documents/*/figures.yaml"),
+        captions=lambda wildcards: fingerprint("*.rst", root=CHECKOUT / "workflow" / "report"),
+        source=lambda wildcards: fingerprint(
+            "report/*.py", "report/*.yaml", "report/templates/*", "documents/*/figures.yaml"
+        ),
     message:
         "Writing the report"
     shell:

@@ -36,7 +36,7 @@ rule compute_stochastic_denoising_samples:
         part=lambda wildcards: posterior_plan.part_settings(posterior_part(wildcards)),
         preset=CONFIG.preset,
         seed=CONFIG.seed,
-        source=judging_code("samples") + fingerprint("classical/*.py"),
+        source=lambda wildcards: judging_code("samples") + fingerprint("classical/*.py"),
     message:
         "Sampling the posterior of {wildcards.part}"
     shell:
@@ -68,13 +68,15 @@ for extra, file in posterior_plan.EXTRAS.items():
             gpu=weight_of_extra(extra, 0, 1),
         params:
             config=CONFIG_FILE,
-            trained=training_of(score_of(set_of(extra))),
+            trained=lambda wildcards, extra=extra: training_of(score_of(set_of(extra))),
             experiment=extra,
             settings=posterior_plan.shared_settings(CONFIG, *(["lpips"] if extra == "speed" else [])),
             extra=posterior_plan.extra_settings(CONFIG, extra),
             preset=CONFIG.preset,
             seed=CONFIG.seed,
-            source=(judging_code("columns", "extras") if extra == "speed" else posterior_code("extras"))
+            source=lambda wildcards, extra=extra: (
+                judging_code("columns", "extras") if extra == "speed" else posterior_code("extras")
+            )
             + (fingerprint("samplers/masks.py") if extra.startswith("inpainting") else ""),
         message:
             f"Sampling the posterior: {extra}"
@@ -114,7 +116,7 @@ for table in registry.figures("stochastic_denoising", "table").values():
             config=CONFIG_FILE,
             table=table.name,
             preset=CONFIG.preset,
-            source=posterior_table_code(),
+            source=lambda wildcards: posterior_table_code(),
         message:
             f"Gathering {table.document} {table.name}"
         shell:
@@ -152,7 +154,7 @@ for figure in registry.figures("stochastic_denoising", "figure").values():
         params:
             config=CONFIG_FILE,
             figure=figure.name,
-            source=posterior_drawing_code(),
+            source=lambda wildcards: posterior_drawing_code(),
         message:
             f"Drawing {figure.document} {figure.name}"
         shell:
