@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import torch
@@ -156,22 +157,12 @@ def fold_batch_norm(layer: nn.Conv2d, norm: nn.Module) -> nn.Conv2d:
         else:
             factor = norm.weight / (norm.running_var + norm.eps).sqrt()
             shift = norm.bias - norm.running_mean * factor
-        folded = nn.utils.skip_init(
-            nn.Conv2d,
-            layer.in_channels,
-            layer.out_channels,
-            layer.kernel_size,
-            stride=layer.stride,
-            padding=layer.padding,
-            dilation=layer.dilation,
-            bias=layer.bias is not None or shift is not None,
-            device=layer.weight.device,
-            dtype=layer.weight.dtype,
-        )
-        folded.weight.copy_(layer.weight * factor.view(-1, 1, 1, 1))
-        if folded.bias is not None:
+        # A copy, not a new layer: drawing or skipping the first weights of a layer takes longer than all of this.
+        folded = copy.deepcopy(layer)
+        folded.weight = nn.Parameter((layer.weight * factor.view(-1, 1, 1, 1)).contiguous())
+        if layer.bias is not None or shift is not None:
             bias = torch.zeros_like(factor) if layer.bias is None else layer.bias * factor
-            folded.bias.copy_(bias if shift is None else bias + shift)
+            folded.bias = nn.Parameter(bias if shift is None else bias + shift)
     return folded
 
 
