@@ -5,7 +5,8 @@
 #   tests/cluster/run_slurm.sh [--short] [--reference DIR] [--keep-packages]
 #
 #   --short          three figures instead of the whole preset
-#   --reference DIR  a finished run of the smoke preset to compare with, instead of one made here
+#   --reference DIR  a finished run of the smoke preset to compare with; without it, one document of the preset, that of
+#                    the disturbed training, is made here without Slurm
 #   --keep-packages  leave the packages of Slurm installed
 #
 # Uses the environment on PATH if snakemake, its plugin for Slurm and denoiser-priors are in it, else makes one. Exit
@@ -23,7 +24,7 @@ while [ $# -gt 0 ]; do
       shift
       ;;
     *)
-      sed -n 's/^# \{0,1\}//; 2,13p' "$0" >&2
+      sed -n 's/^# \{0,1\}//; 2,14p' "$0" >&2
       exit 2
       ;;
   esac
@@ -69,7 +70,8 @@ if ! { command -v snakemake && command -v denoiser-priors && python -c "import s
   > /dev/null 2>&1; then
   python3 -m venv "$work/venv"
   export PATH="$work/venv/bin:$PATH"
-  pip install --quiet -e "$root[slurm]"
+  # Python compiles what is used, as it is used.
+  pip install --quiet --no-compile -e "$root[slurm]"
 fi
 command -v snakemake denoiser-priors
 
@@ -77,8 +79,12 @@ say "Slurm: start"
 slurm_start
 sinfo --Node --long
 
-targets=()
-[ -z "$short" ] || targets=(bias_free_figure_02 implicit_prior_figure_10 implicit_prior_figure_11)
+# What goes through Slurm, which training is disturbed there, and what is made without Slurm to compare with.
+targets=() disturbed=dae-color undisturbed=(mean_shift)
+if [ -n "$short" ]; then
+  targets=(bias_free_figure_02 implicit_prior_figure_10 implicit_prior_figure_11)
+  disturbed=dncnn-bf-0to55 undisturbed=("${targets[@]}")
+fi
 smoke=(--configfile tests/config/smoke.yaml)
 # Results of a GPU would not be those of the other run.
 export DENOISER_PRIORS_DEVICE=cpu
@@ -109,27 +115,31 @@ copy() {
 }
 
 if [ -z "$reference" ]; then
-  say "an undisturbed run, without Slurm"
+  say "an undisturbed run, without Slurm: ${undisturbed[*]}"
   reference=$work/undisturbed
   copy "$reference"
   cd "$reference"
-  begin undisturbed snakemake "${targets[@]}" --cores "$cores" "${smoke[@]}"
+  begin undisturbed snakemake "${undisturbed[@]}" --cores "$cores" "${smoke[@]}"
   ended || fail "the undisturbed run has failed"
 fi
 
-# The profile as it is, but for a node as small as this one. Trainings ask for one of the node's two GPUs, which are
+# The profile as it is, but for a node as small as this one and steps that all take seconds, so that a Snakemake started
+# for every single one of them would take longer than they do. Trainings ask for one of the node's two GPUs, which are
 # none, so that this way of asking is seen to work.
+computations() {
+  snakemake --list-rules "${smoke[@]}" 2>&1 | sed -n 's/^\(compute_[a-z0-9_]*\|train_history_network\)$/\1=computations/p'
+}
 through_slurm() {
   exec snakemake "${targets[@]}" --workflow-profile profiles/slurm --cores "$cores" \
     --slurm-init-seconds-before-status-checks 3 --set-resources train_denoiser:gpu=1 \
-    --group-components figures=16 tables=5 evaluations=6 "${smoke[@]}" "$@"
+    --groups "${groups[@]}" --group-components figures=20 tables=10 evaluations=11 computations=12 "${smoke[@]}" "$@"
 }
 
-# The number of a job of a rule whose step is running, as that step itself has written down.
-running_job() {
-  local rule=$1 job
+# The number of the job of the training to disturb, once its step is running, as that step itself has written down.
+running_training() {
+  local job
   while kill -0 "$workflow" 2> /dev/null; do
-    for job in $(squeue --noheader --states=R --format "%i %k" | grep " rule_$rule" | cut -d " " -f 1); do
+    for job in $(squeue --noheader --states=R --format "%i %k" | grep " rule_train_denoiser_.*_$disturbed *\$" | cut -d " " -f 1); do
       if grep -q "\"job\": \"$job\"" "$STEPS_RECORD"; then
         echo "$job"
         return
@@ -137,7 +147,7 @@ running_job() {
     done
     sleep 0.5
   done
-  fail "the workflow has ended before a job of $rule was seen running"
+  fail "the workflow has ended before the training of $disturbed was seen running"
 }
 
 # Slurm itself says how a job has ended.
@@ -158,10 +168,12 @@ run=$work/run
 record=$work/slurm/jobs.txt
 copy "$run"
 cd "$run"
+mapfile -t groups < <(computations)
+[ ${#groups[@]} -gt 0 ] || fail "the workflow has no computations"
 
 say "through Slurm, one training cancelled, no second attempt"
 begin first through_slurm --retries 0
-job=$(running_job train_denoiser)
+job=$(running_training)
 scancel "$job"
 echo "job $job cancelled: $(scontrol show job "$job" | sed -n 's/.*Comment=//p')"
 if ended; then fail "the workflow has not noticed that job $job was cancelled"; fi
@@ -169,7 +181,7 @@ recorded "$job" CANCELLED
 
 say "again, one training killed, which the profile tries once more"
 begin second through_slurm
-job=$(running_job train_denoiser)
+job=$(running_training)
 # shellcheck disable=SC2046
 kill -9 $(scontrol listpids "$job" | awk 'NR > 1 && $1 > 0 { print $1 }')
 echo "job $job killed: $(scontrol show job "$job" | sed -n 's/.*Comment=//p')"
@@ -188,6 +200,9 @@ asked=$(scontrol show jobs --oneliner | grep "Comment=rule_train_denoiser" | gre
 trained=$(find results/denoisers -name weights.safetensors | wc -l)
 echo "$trained networks trained, $asked jobs were given a GPU"
 [ "$asked" -ge "$trained" ] || fail "trainings did not ask Slurm for a GPU"
+# Every step of this preset has one thread, and the steps of a job run one after the other.
+idle=$(scontrol show jobs --oneliner | grep "Comment=" | grep -vc "NumCPUs=1 " || true)
+[ "$idle" = 0 ] || fail "$idle jobs asked Slurm for more cores than their steps use"
 
 say "the results are those of the undisturbed run"
 if [ -n "$short" ]; then set -- "$run" "$reference"; else set -- "$reference" "$run"; fi
