@@ -5,8 +5,8 @@
 #   tests/cluster/run_slurm.sh [--short] [--reference DIR] [--keep-packages]
 #
 #   --short          three figures instead of the whole preset
-#   --reference DIR  a finished run of the smoke preset to compare with; without it, one document of the preset, that of
-#                    the disturbed training, is made here without Slurm
+#   --reference DIR  a finished run of the smoke preset to compare all results with; without it, what the disturbed
+#                    training leads to and a figure or table of each other document are made here, without Slurm
 #   --keep-packages  leave the packages of Slurm installed
 #
 # Uses the environment on PATH if snakemake, its plugin for Slurm and denoiser-priors are in it, else makes one. Exit
@@ -79,8 +79,11 @@ say "Slurm: start"
 slurm_start
 sinfo --Node --long
 
-# What goes through Slurm, which training is disturbed there, and what is made without Slurm to compare with.
-targets=() disturbed=dae-color undisturbed=(mean_shift)
+# What goes through Slurm, which training is disturbed there, and what is made without Slurm to compare with. Little
+# waits for that training, so that most of the work is done before the workflow has to be started again.
+targets=() disturbed=dncnn-cnn-blur
+undisturbed=(bias_free_figure_20 implicit_prior_figure_10 stochastic_denoising_figure_07 mean_shift_table_4
+  history_figure_diffusion)
 if [ -n "$short" ]; then
   targets=(bias_free_figure_02 implicit_prior_figure_10 implicit_prior_figure_11)
   disturbed=dncnn-bf-0to55 undisturbed=("${targets[@]}")
@@ -132,7 +135,7 @@ computations() {
 through_slurm() {
   exec snakemake "${targets[@]}" --workflow-profile profiles/slurm --cores "$cores" \
     --slurm-init-seconds-before-status-checks 3 --set-resources train_denoiser:gpu=1 \
-    --groups "${groups[@]}" --group-components figures=20 tables=10 evaluations=11 computations=12 "${smoke[@]}" "$@"
+    --groups "${groups[@]}" --group-components figures=10 tables=5 evaluations=11 computations=9 "${smoke[@]}" "$@"
 }
 
 # The number of the job of the training to disturb, once its step is running, as that step itself has written down.
