@@ -75,6 +75,20 @@ def test_every_step_states_what_it_needs():
             assert all(key in rule for key in ("threads:", "mem_mb=", "runtime=")), rule
 
 
+def test_reading_the_workflow_hashes_no_code():
+    """A job of a cluster reads the whole workflow for each of its steps: only the parameters of that step may cost."""
+    params = re.findall(r"(?m)^ +(?:source|captions|trained)=(.+)$", RULES)
+    assert len(params) > 40
+    assert [value for value in params if not value.startswith("lambda wildcards")] == []
+
+
+def test_a_job_of_several_steps_asks_for_the_cores_of_one():
+    """The plugin starts the steps of a group one after the other, so more cores than one step's would stand idle."""
+    assert PROFILE["default-resources"]["in_turn"] == 1
+    assert PROFILE["resources"] == ["in_turn=1"]
+    assert PROFILE["set-resource-scopes"] == ["in_turn=local"]
+
+
 def test_partitions_are_read_by_the_plugin():
     partitions = pytest.importorskip("snakemake_executor_plugin_slurm.partitions")
     found = {part.name: part.limits for part in partitions.read_partition_file(ROOT / "profiles/slurm/partitions.yaml")}

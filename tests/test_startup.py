@@ -79,3 +79,19 @@ def test_the_command_line_itself_needs_nothing_heavy(tmp_path):
     assert imported(tmp_path, commands[3:], heavy) == {"config": []}
     found = imported(tmp_path, commands[1:3], heavy)
     assert set(map(tuple, found.values())) == {()}
+
+
+def test_denoising_with_a_network_imports_nothing_that_traces_or_compiles_it(tmp_path):
+    program = """
+import sys
+import torch
+from denoiser_priors.networks.zoo import build, fold
+
+for bias in (False, True):
+    model = fold(build("dncnn", bias=bias, depth=4, width=4))
+    with torch.inference_mode():
+        model(torch.zeros(1, 1, 16, 16))
+print([name for name in ("torch._dynamo", "torch.fx.experimental.symbolic_shapes", "sympy") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path)
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
