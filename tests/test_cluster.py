@@ -56,6 +56,13 @@ def test_groups_of_the_profile_are_those_of_the_rules():
     assert set(PROFILE["group-components"]) == set(re.findall(r'group:\n +"(\w+)"', RULES))
 
 
+def test_the_commented_groups_are_of_rules_that_exist():
+    text = (ROOT / "profiles" / "slurm" / "config.yaml").read_text()
+    offered = yaml.safe_load(re.search(r"(?m)^# (groups: .+)$", text)[1])["groups"]
+    assert set(offered.values()) == {re.search(r"(?m)^#  (\w+): \d+$", text)[1]}
+    assert set(offered) <= set(re.findall(r"(?m)^rule (\w+):", RULES))
+
+
 def test_every_figure_is_grouped_with_others_and_no_training_is():
     for rule in rules():
         if "denoiser-priors draw" in rule:
