@@ -186,6 +186,9 @@ def test_own_folder_is_a_dataset_but_cannot_take_the_name_of_one():
         ("- 1\n", "expected keys with values"),
         ("? [1, 2]\n: 3\n", "a key must be plain text"),
         ("!!python/object/apply:os.system ['true']\n", "not valid YAML"),
+        ("- " * 100_000, "too deeply nested"),
+        # Ends the process where libyaml puts the parts together.
+        ("{" * 100_000, "too deeply nested"),
     ],
 )
 def test_malformed_files_are_explained(tmp_path, text, expected):

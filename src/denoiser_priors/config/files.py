@@ -74,6 +74,7 @@ def _count(node: yaml.Node, known: dict[int, int | None]) -> int:
     return found
 
 
+# Not libyaml, though it is faster: what is nested deeply ends its process.
 class _UniqueKeys(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         seen = set()
