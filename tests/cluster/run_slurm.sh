@@ -127,12 +127,13 @@ if [ -z "$reference" ]; then
   ended || fail "the undisturbed run has failed"
 fi
 
-# The profile as it is, but for a node as small as this one and steps that all take seconds, so that a Snakemake started
-# for every single one of them would take longer than they do. Trainings ask for one of the node's two GPUs, which are
-# none, so that this way of asking is seen to work.
+# Rules whose steps take seconds in this preset, less than the Snakemake that a job for each would start.
 computations() {
   snakemake --list-rules "${smoke[@]}" 2>&1 | sed -n 's/^\(compute_[a-z0-9_]*\|train_history_network\)$/\1=computations/p'
 }
+
+# The profile as it is, but for a node as small as this one and with computations in groups. Trainings ask for one of the
+# node's two GPUs, which are none, so that this way of asking is seen to work.
 through_slurm() {
   exec snakemake "${targets[@]}" --workflow-profile profiles/slurm --cores "$cores" \
     --slurm-init-seconds-before-status-checks 3 --set-resources train_denoiser:gpu=1 \
@@ -143,7 +144,8 @@ through_slurm() {
 running_training() {
   local job
   while kill -0 "$workflow" 2> /dev/null; do
-    for job in $(squeue --noheader --states=R --format "%i %k" | grep " rule_train_denoiser_.*_$disturbed *\$" | cut -d " " -f 1); do
+    for job in $(squeue --noheader --states=R --format "%i %k" | grep " rule_train_denoiser_.*_$disturbed *\$" \
+      | cut -d " " -f 1); do
       if grep -q "\"job\": \"$job\"" "$STEPS_RECORD"; then
         echo "$job"
         return
