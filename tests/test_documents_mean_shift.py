@@ -439,3 +439,12 @@ def test_figure_1_is_made_from_its_settings(config, tmp_path):
     assert about["denoiser"] == "dae-color"
     assert set(about["moved"]) == set(visualisation.PRIORS)
     assert inputs[0].name == "weights.safetensors"
+
+
+def test_figure_1_of_a_photograph_smaller_than_its_side(config, tmp_path):
+    Image.new("RGB", (SIDE - 4, SIDE), (40, 80, 120)).save(tmp_path / "mine" / "0.png")
+    settings = config.mean_shift.figure_01.model_copy(update={"side": SIDE + 9})
+    settings = config.mean_shift.model_copy(update={"figure_01": settings})
+    visualisation.figure_01(config.model_copy(update={"mean_shift": settings}), tmp_path / "figure_01.npz")
+    with np.load(tmp_path / "figure_01.npz") as stored:
+        assert stored["original"].shape == stored["tv"].shape == (2, 1, SIDE - 4, SIDE - 4)

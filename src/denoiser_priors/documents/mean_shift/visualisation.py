@@ -37,8 +37,9 @@ EPSILON = 0.01
 def figure_01(config: Config, out: Path) -> list[Path]:
     """A drawing and a photograph, each bent towards four priors. Returns the inputs.
 
-    Writes float32 arrays on the [0, 1] scale: original (2, 1, H, W); for each of PRIORS, an array of the same shape;
-    and `about` as JSON, with `moved`, the root mean square of the displacement in pixels, by prior.
+    Writes float32 arrays on the [0, 1] scale: original (2, 1, H, H), H of the settings or the photograph's shorter
+    side; for each of PRIORS, an array of the same shape; and `about` as JSON, with `moved`, the root mean square of the
+    displacement in pixels, by prior.
     """
     from denoiser_priors.data.images import as_tensor, load_images
 
@@ -54,7 +55,8 @@ def figure_01(config: Config, out: Path) -> list[Path]:
         seed=config.seed,
     )
     photograph = as_tensor(load_images(settings.dataset, config.paths.data, split="test", limit=1, **where)[0])
-    originals = [drawing(settings.side), runs.middle(photograph, settings.side)]
+    side = min(settings.side, *photograph.shape[-2:])
+    originals = [drawing(side), runs.middle(photograph, side)]
     bent: dict[str, list[Tensor]] = {name: [] for name in PRIORS}
     moved: dict[str, list[float]] = {name: [] for name in PRIORS}
     for number, original in enumerate(originals):
