@@ -7,9 +7,7 @@ import pytest
 
 
 def pytest_addoption(parser):
-    parser.addoption(
-        "--long", action="store_true", help="the long form of tests/faults, tests/fuzz and tests/determinism"
-    )
+    parser.addoption("--long", action="store_true", help="the long form of tests/faults and tests/fuzz")
 
 
 @pytest.fixture(scope="session")
