@@ -145,8 +145,9 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="for the runs; kept. By default one that is removed")
     parser.add_argument("--first", type=Path, help="a finished run of these targets, taken as the first")
     options = parser.parse_args()
-    what = ([path.resolve() for path in options.configfile], options.cores)
-    targets = options.targets
+    configfiles, targets = [path.resolve() for path in options.configfile], options.targets
+    what = (configfiles, options.cores)
+    wide = (configfiles, max(options.cores, options.threads))  # Snakemake gives no step more threads than it has cores
     same = True
     with tempfile.TemporaryDirectory() as temporary:
         base = options.folder.resolve() if options.folder else Path(temporary)
@@ -158,13 +159,13 @@ def main() -> int:
             same &= report("two runs", sameness.compare(first, base / "again"))
         if "threads" in options.parts:
             copy_networks(first, base / "threads")
-            run(base / "threads", *what, targets, *from_networks(options.threads))
+            run(base / "threads", *wide, targets, *from_networks(options.threads))
             found = sameness.compare(first, base / "threads", tolerance=options.tolerance, folders=("results",))
             same &= report(f"{options.threads} threads, tolerance {options.tolerance:g}", found)
         if "networks" in options.parts:
             names = logs_of_training(first)
             training = [rule for rule in threaded_rules() if rule.startswith("train_")]
-            run(base / "networks", *what, names, *with_threads(training, options.threads))
+            run(base / "networks", *wide, names, *with_threads(training, options.threads))
             found = compare_networks(first, base / "networks", names, options.psnr_tolerance)
             same &= report(f"trained with {options.threads} threads, tolerance {options.psnr_tolerance:g} dB", found)
     return 0 if same else 1

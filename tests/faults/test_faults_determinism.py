@@ -58,6 +58,15 @@ def test_networks_trained_with_another_number_of_threads(tmp_path, undisturbed, 
     assert all("--threads 2" in told(place.folder / log) for log in logs)
 
 
+def test_other_threads_get_their_cores(tmp_path, monkeypatch):
+    cores = {}
+    monkeypatch.setattr(determinism, "run", lambda folder, _, count, *more: cores.update({folder.name: count}))
+    words = ["--cores", "1", "--threads", "3", "--folder", str(tmp_path), "--parts", "threads", "networks"]
+    monkeypatch.setattr(determinism.sys, "argv", ["determinism.py", *words])
+    assert determinism.main() == 1  # nothing has run, so there is nothing to compare
+    assert cores == {"first": 1, "threads": 3, "networks": 3}
+
+
 @pytest.fixture
 def trained(tmp_path):
     """Two runs of one network that ended with the same PSNR."""
