@@ -305,3 +305,12 @@ def test_a_copy_with_other_families_has_its_own_denoisers():
     assert set(fewer.denoisers_by_name()) == {name for name, entry in config.denoisers.items() if entry is not None}
     assert "dncnn-bf-0to10" in config.denoisers_by_name()
     assert config == load_config()
+
+
+def test_what_the_released_preset_trains_is_what_its_report_was_made_with():
+    config = load_config([ROOT / "config" / "config.yaml", ROOT / "config" / "released.yaml"])
+    small = [
+        spec for spec in config.denoisers_by_name().values() if spec.source == "train" and spec.dataset == "bsd400"
+    ]
+    assert len(small) > 4
+    assert {spec.training.patch for spec in small} == {40}  # docs/replication
