@@ -16,6 +16,7 @@ from denoiser_priors.errors import TrainingError
 from denoiser_priors.networks import precision, zoo
 from denoiser_priors.noise import keyed_generator
 from denoiser_priors.training import schedules
+from denoiser_priors.training.adam import Adam
 from denoiser_priors.training.batches import Batches, training_levels
 from denoiser_priors.training.direct_iteration import Restorer
 from denoiser_priors.training.losses import Diverged, Losses, decibels
@@ -50,7 +51,7 @@ class Trainer:
         model = zoo.build(spec.architecture, bias=spec.bias, channels=spec.channels, seed=spec.seed, **spec.network)
         self.model = precision.prepare(model, device, self._training.precision)
         self._parameters = list(self.model.parameters())
-        self._optimizer = torch.optim.Adam(self._parameters, lr=self._training.lr, fused=True)
+        self._optimizer = Adam(self._parameters)
         self.average: dict[str, Tensor] | None = None
         if self._training.ema is not None:
             self.average = {name: value.detach().clone() for name, value in self.model.named_parameters()}
@@ -81,8 +82,6 @@ class Trainer:
         Raises:
             Diverged: the loss says that training has failed.
         """
-        for group in self._optimizer.param_groups:
-            group["lr"] = self._rate(self.step)
         noisy, clean = batches.get(self.step)
         self.model.train()
         self.model.prepare_step(keyed_generator("prepare step", self.spec.seed, self.step))
@@ -93,11 +92,11 @@ class Trainer:
         loss = error = F.mse_loss(denoised.float(), clean)
         if told and not isinstance(self.spec, Restorer):
             loss = ((denoised.float() - clean) / sigma.view(-1, 1, 1, 1)).square().mean()
-        self._optimizer.zero_grad(set_to_none=True)
+        self.model.zero_grad(set_to_none=True)
         loss.backward()
         if self._training.clip_grad_norm is not None:
             nn.utils.clip_grad_norm_(self._parameters, self._training.clip_grad_norm)
-        self._optimizer.step()
+        self._optimizer.step(self._rate(self.step))
         if self.average is not None:
             with torch.no_grad():
                 for name, value in self.model.named_parameters():
