@@ -173,6 +173,11 @@ class Paths(Model):
     cache: str = Field(".cache", description="training checkpoints; survives interrupted runs")
 
 
+# Narrower and deeper than the recipe: in gray photographs and faces 0.1 to 0.3 dB less, in two thirds of the time. Colour and
+# digits need the recipe's width, without which they lose up to 3 and 1.3 dB.
+GRAY_DNCNN = {"depth": 10, "width": 16}
+
+
 class Config(Model):
     """Everything a run is told."""
 
@@ -186,11 +191,11 @@ class Config(Model):
     datasets: dict[Name, Folder] = Field({}, description="your own image folders, by name: {mine: {images: DIR}}")
     families: dict[Name, Family | None] = Field(
         {
-            "dncnn": Family(),
+            "dncnn": Family(network=GRAY_DNCNN),
             "rcnn": Family(ranges=(10, 55)),
             "unet": Family(ranges=(10, 55)),
             "densenet": Family(ranges=(10, 55)),
-            "dncnn-uniform": Family(architecture="dncnn", ranges=(10,), noise="uniform"),
+            "dncnn-uniform": Family(architecture="dncnn", ranges=(10,), noise="uniform", network=GRAY_DNCNN),
         },
         description="blocks of denoisers, named FAMILY-bf-LOWtoHIGH (bias-free) and FAMILY-cnn-LOWtoHIGH (biased)",
     )
@@ -201,6 +206,7 @@ class Config(Model):
                 bias=bias,
                 noise_range=(0, 55),
                 blur_range=(0, 4),
+                network=GRAY_DNCNN,
             )
             for kind, bias in (("bf", False), ("cnn", True))
         }
@@ -219,16 +225,17 @@ class Config(Model):
                 architecture="dncnn",
                 noise_range=(0, 100),
                 dataset="mnist5k",
-                training={"patch": 28, "batch": 32, "scales": [1.0], "augment": False, "validation_images": 20},
+                training={"patch": 28, "batch": 16, "scales": [1.0], "augment": False, "validation_images": 20},
             ),
             "bfcnn-faces": Entry(
                 architecture="dncnn",
                 noise_range=(0, 100),
                 dataset="lfw25",
+                network=GRAY_DNCNN,
                 training={
                     "patch": 25,
                     "batch": 32,
-                    "epochs": 20,
+                    "epochs": 12,
                     "scales": [1.0],
                     "augment": False,
                     "validation_images": 10,

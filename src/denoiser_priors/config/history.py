@@ -23,7 +23,7 @@ class Learner(Model):
         "pyramid", description="the UNet of Kadkhodaie et al. 2024, or DnCNN; both bias-free"
     )
     network: dict[str, Any] = Field({"blocks": 3, "width": 8}, description="sizes of the network")
-    steps: Annotated[int, Field(ge=2)] = Field(600, description="optimiser steps")
+    steps: Annotated[int, Field(ge=2)] = Field(500, description="optimiser steps")
     batch: Count = Field(32, description="images in a step")
     lr: Annotated[float, Field(gt=0)] = Field(3e-3, description="largest learning rate of Adam, one cycle")
     noise: tuple[Sigma, Sigma] = Field((2.55, 255), description="noise levels of training, [0, 255] scale")
