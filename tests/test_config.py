@@ -314,3 +314,5 @@ def test_what_the_released_preset_trains_is_what_its_report_was_made_with():
     ]
     assert len(small) > 4
     assert {spec.training.patch for spec in small} == {40}  # docs/replication
+    sizes = {(spec.network["depth"], spec.network["width"]) for spec in small if spec.architecture == "dncnn"}
+    assert sizes == {(8, 24)}

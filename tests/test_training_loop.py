@@ -84,6 +84,21 @@ def test_validation_of_the_identity_gives_the_psnr_of_the_noise():
     assert validate(model, crops, spec, 0, device=CPU) == math.inf
 
 
+@pytest.mark.parametrize("blur_width", [0.0, 1.5])
+def test_validation_of_images_together_is_that_of_each(blur_width):
+    spec, model = tiny(), zoo.build("dncnn", bias=True, depth=3, width=8)
+    sides = [(32, 32), (32, 32), (32, 32), (20, 40), (300, 300), (300, 300), (32, 32)]
+    draw = np.random.default_rng(0)
+    crops = [
+        (f"image{i}", torch.from_numpy(draw.random((1, 1, *side), dtype=np.float32))) for i, side in enumerate(sides)
+    ]
+    calls = []
+    together = validate(model, crops, spec, 25, blur_width, device=CPU, between=lambda: calls.append(1))
+    each = [validate(model, [crop], spec, 25, blur_width, device=CPU) for crop in crops]
+    assert together == pytest.approx(sum(each) / len(each), abs=1e-4)
+    assert len(calls) == 5  # three small ones; one of another shape; two too large for one batch; one more
+
+
 def test_validation_leaves_the_network_in_place_and_uses_running_statistics():
     spec = tiny()
     model = zoo.build("dncnn", bias=True, depth=3, width=8).train()

@@ -111,7 +111,7 @@ class Trainer:
 
         Args:
             crops: validation images, see `validation.validation_crops`.
-            between: called before each image; may raise, which leaves the trainer as it was.
+            between: called before each batch of images; may raise, which leaves the trainer as it was.
 
         Raises:
             Diverged: the weights or the validation PSNR are not finite.

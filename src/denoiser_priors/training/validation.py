@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -17,6 +19,9 @@ from denoiser_priors.noise import noise_field
 from denoiser_priors.training.direct_iteration import Restorer, degraded
 
 LARGEST_SIDE = 512
+
+BATCH_PIXELS = 2**16
+"""Small images of one shape are denoised together, so many pixels at a time; large ones one by one."""
 
 
 def levels(spec: Denoiser) -> list[tuple[float, float]]:
@@ -66,26 +71,29 @@ def validate(
     in float32 with batch norm folded. A `Restorer` is judged on degraded images at time 1, whatever the level.
 
     Args:
-        between: called before each image; may raise, to give up.
+        between: called before each batch; may raise, to give up.
     """
     folded = zoo.fold(model)
     total = 0.0
-    for name, clean in crops:
+    for batch in _batches(crops):
         between()
-        field = noise_field(
-            tuple(clean.shape[1:]),
-            sigma,
-            seed=spec.seed,
-            dataset="validation",
-            image=name,
-            noise=spec.noise,
-        )
-        noisy = blur(clean, blur_width) + torch.from_numpy(field)
-        noisy = noisy.to(device)
+        clean = torch.cat([pixels for _, pixels in batch])
         if isinstance(spec, Restorer):
-            noisy = degraded(spec, clean, ("validation", spec.seed, name)).to(device)
+            noisy = torch.cat([degraded(spec, pixels, ("validation", spec.seed, name)) for name, pixels in batch])
+        else:
+            noise = {"seed": spec.seed, "dataset": "validation", "noise": spec.noise}
+            fields = [noise_field(tuple(pixels.shape[1:]), sigma, image=name, **noise) for name, pixels in batch]
+            noisy = blur(clean, blur_width) + torch.from_numpy(np.stack(fields))
+        noisy = noisy.to(device)
         told = 1.0 if isinstance(spec, Restorer) else sigma / 255
         denoised = folded(noisy, sigma=told) if folded.told else folded(noisy)
-        denoised = denoised.clamp(0, 1).cpu()
-        total += psnr(denoised, clean).item()
+        total += psnr(denoised.clamp(0, 1).cpu(), clean).sum().item()
     return total / len(crops)
+
+
+def _batches(crops: Sequence[tuple[str, torch.Tensor]]) -> Iterator[Sequence[tuple[str, torch.Tensor]]]:
+    """Crops in a row that have one shape, at most BATCH_PIXELS together or one alone."""
+    for shape, group in itertools.groupby(crops, key=lambda crop: crop[1].shape):
+        same = list(group)
+        size = max(1, BATCH_PIXELS // (shape[-2] * shape[-1]))
+        yield from (same[start : start + size] for start in range(0, len(same), size))
