@@ -234,8 +234,8 @@ class Config(Model):
                 network=GRAY_DNCNN,
                 training={
                     "patch": 25,
-                    "batch": 32,
-                    "epochs": 12,
+                    "batch": 16,
+                    "epochs": 20,
                     "scales": [1.0],
                     "augment": False,
                     "validation_images": 10,

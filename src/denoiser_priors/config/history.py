@@ -91,7 +91,7 @@ class Slopes(Model):
         (0.025, 0.05, 0.1, 0.2, 0.4), min_length=2, description="noise levels, [0, 1] scale"
     )
     fit: tuple[Level, Level] = Field((0.1, 0.4), description="lowest and highest level that the slope is fitted to")
-    learner: Learner = Field(Learner(noise=(1, 102)), description="network and training")
+    learner: Learner = Field(Learner(noise=(1, 102), steps=600), description="network and training")
 
 
 class Disks(Model):
