@@ -118,15 +118,18 @@ def test_a_signal_stops_after_the_step_with_a_checkpoint(tmp_path, monkeypatch, 
 
 
 def test_a_signal_during_validation_stops_it(tmp_path, monkeypatch, straight):
-    noise_field = validation.noise_field
+    noise_field, images = validation.noise_field, []
 
     def interrupting(*arguments, **keys):
-        os.kill(os.getpid(), signal.SIGTERM)
+        if not images:
+            os.kill(os.getpid(), signal.SIGTERM)
+        images.append(keys["image"])
         return noise_field(*arguments, **keys)
 
     monkeypatch.setattr(validation, "noise_field", interrupting)
     with pytest.raises(TrainingInterrupted, match="SIGTERM after step 7 of 21"):
         run(tmp_path)
+    assert len(images) == len(set(images))  # one batch, and no other noise level
     monkeypatch.undo()
     assert run(tmp_path)["resumed_from_step"] == 7
     assert outputs(tmp_path) == straight
