@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.transforms import Bbox
 
 from denoiser_priors.errors import ResultError
 from denoiser_priors.files import atomic_path
@@ -66,9 +69,38 @@ def applied() -> Iterator[None]:
 
 def figure(width: float = PAGE_WIDTH, height: float = 2.4) -> Figure:
     """An empty figure, inches, whose parts are laid out without overlaps."""
-    made = Figure(figsize=(width, height), layout="constrained")
+    made = Figure(figsize=(width, height), layout=_SteadyLayout())
     FigureCanvasAgg(made)
     return made
+
+
+class _SteadyLayout(ConstrainedLayoutEngine):
+    """Constrained layout, to a millionth of the figure.
+
+    Its solver takes sums in the order of the addresses that its variables have, so that the last bits of all places
+    change from one process to the next, and with them bytes of a PDF.
+    """
+
+    def execute(self, fig: Figure) -> dict | None:
+        grids = super().execute(fig)
+        _snap_parts(fig)
+        for axes in fig.axes:
+            inside = axes.get_in_layout()
+            axes.set_position(Bbox(_snapped(axes.get_position(original=True))), which="original")
+            # To set a position takes the axes out of the layout.
+            axes.set_in_layout(inside)
+        return grids
+
+
+def _snap_parts(of: Figure | SubFigure) -> None:
+    for part in of.subfigs:
+        part.bbox_relative.set_points(_snapped(part.bbox_relative))
+        _snap_parts(part)
+
+
+def _snapped(box: Bbox) -> np.ndarray:
+    """Its corners; a zero has no sign."""
+    return np.round(box.get_points(), 6) + 0.0
 
 
 def save(drawn: Figure, outputs: Iterable[str | Path]) -> None:
