@@ -70,7 +70,10 @@ if ! { command -v snakemake && command -v denoiser-priors && python -c "import s
   > /dev/null 2>&1; then
   python3 -m venv "$work/venv"
   export PATH="$work/venv/bin:$PATH"
-  # uv unpacks on all cores and compiles nothing that is not used: a third of the time that pip takes.
+  # uv unpacks on all cores and compiles nothing that is not used: a third of the time that pip takes. Python compiles
+  # what is used at its first import, and keeps it unless it is told not to: then every start of torch would take twice
+  # its time.
+  unset PYTHONDONTWRITEBYTECODE
   pip install --quiet uv || true
   uv pip install --quiet --no-cache --python "$work/venv/bin/python" -e "$root[slurm]" || pip install --quiet -e "$root[slurm]"
 fi
