@@ -215,7 +215,7 @@ def _similarity(axes: Axes, table: pd.DataFrame, families: Sequence[str]) -> Non
     axes.set(xscale="log", xlabel="$N$, training images of each", ylabel="cosine similarity")
     # The legend has the room below zero to itself.
     axes.set(ylim=(-0.04 - 0.145 * len(axes.containers), 1.05), yticks=[0, 0.25, 0.5, 0.75, 1])
-    axes.legend(frameon=False, fontsize=5.8, loc="lower right", handlelength=2.2, labelspacing=0.2)
+    axes.legend(frameon=False, fontsize=5.8, loc="lower right", handlelength=3.4, markerscale=0.6, labelspacing=0.2)
 
 
 def _about_generalization(stored: Stored, table: pd.DataFrame, family: str) -> str:
