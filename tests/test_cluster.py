@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -244,3 +245,103 @@ def test_where_slurm_cannot_be_installed_one_message_says_so(tmp_path):
     (line,) = done.stderr.splitlines()
     assert line.startswith("cannot test Slurm here: ")
     assert [path.name for path in tmp_path.iterdir()] == ["bin"]
+
+
+@pytest.fixture
+def install(tmp_path):
+    """Run `slurm_install` of slurm.sh with its configuration in a folder, on a machine that has the packages."""
+    config = tmp_path / "etc" / "slurm.conf"
+    config.parent.mkdir()
+
+    def run():
+        script = f"""
+            set -euo pipefail
+            . '{ROOT}/tests/cluster/slurm.sh'
+            slurm_config='{config}' work='{tmp_path}/new'
+            id() {{ echo 0; }}
+            dpkg-query() {{ echo "install ok installed"; }}
+            slurm_install
+        """
+        return subprocess.run(["bash", "-c", script], capture_output=True, text=True)
+
+    run.config = config
+    return run
+
+
+@pytest.fixture
+def sleeper():
+    """Start a process, of the name given, that waits to be killed."""
+    started = []
+
+    def start(name, cwd=None, **keywords):
+        command = ["bash", "-c", f"exec -a {name} sleep 600"]
+        started.append(subprocess.Popen(command, cwd=cwd, **keywords))
+        deadline = time.monotonic() + 60
+        while not Path(f"/proc/{started[-1].pid}/cmdline").read_bytes().startswith(name.encode()):
+            assert time.monotonic() < deadline, f"{name} does not start"
+            time.sleep(0.01)
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def test_what_a_killed_run_has_left_is_taken_away(tmp_path, install, sleeper):
+    killed = sleeper("run_slurm.sh")
+    killed.kill()
+    killed.wait()
+    left = tmp_path / "left behind"
+    (left / "run").mkdir(parents=True)
+    policy = tmp_path / "policy"
+    gres = install.config.parent / "gres.conf"
+    for path in (policy, gres):
+        path.touch()
+    install.config.write_text(f"# of run_slurm.sh, process {killed.pid}, in {left}\nClusterName=denoiser-priors\n")
+    (left / "ours").write_text(f" {policy} {install.config} {gres}\n")
+    workflow = sleeper("snakemake", cwd=left / "run", start_new_session=True)
+    (left / "workflow").write_text(f"{workflow.pid}\n")
+    # The number of one of its daemons is another process's by now.
+    other = sleeper("other")
+    (left / "slurm" / "munge").mkdir(parents=True)
+    (left / "slurm" / "munge" / "pid").write_text(f"{other.pid}\n")
+
+    done = install()
+
+    assert done.returncode == 0, done.stderr
+    assert f"process {killed.pid}" in done.stdout
+    assert not any(path.exists() for path in (policy, gres, install.config, left))
+    assert workflow.wait(60) == -9
+    assert other.poll() is None
+
+
+def test_a_folder_that_is_not_of_a_killed_run_is_left_alone(tmp_path, install, sleeper):
+    killed = sleeper("run_slurm.sh")
+    killed.kill()
+    killed.wait()
+    (tmp_path / "folder").mkdir()
+    install.config.write_text(f"# of run_slurm.sh, process {killed.pid}, in {tmp_path / 'folder'}\n")
+    assert install().returncode == 0
+    assert not install.config.exists()
+    assert (tmp_path / "folder").exists()
+
+
+def test_the_slurm_of_a_run_that_goes_on_is_left_alone(tmp_path, install, sleeper):
+    running = sleeper("run_slurm.sh")
+    text = f"# of run_slurm.sh, process {running.pid}, in {tmp_path}\n"
+    install.config.write_text(text)
+    done = install()
+    assert done.returncode == 77
+    assert done.stderr.startswith(f"cannot test Slurm here: process {running.pid}, a run of this script, ")
+    assert install.config.read_text() == text
+
+
+def test_the_slurm_of_a_machine_is_left_alone(install):
+    install.config.write_text("ClusterName=denoiser-priors\n")
+    done = install()
+    assert done.returncode == 77
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("cannot test Slurm here: ")
+    assert str(install.config) in line
+    assert install.config.exists()

@@ -108,6 +108,7 @@ begin() {
   "$@" > "$log" 2>&1 < /dev/null &
   set +m
   workflow=$!
+  echo "$workflow" > "$work/workflow"
 }
 ended() {
   local status=0

@@ -1,10 +1,12 @@
 # A Slurm of one node on this machine, from Debian's packages: sourced by run_slurm.sh.
 #
-# slurm_install   the packages, those that are missing; status 77 with one message where that is not possible
+# slurm_install   the packages, those that are missing; status 77 with one message where that is not possible. What a run
+#                 that was killed has left behind is taken away before
 # slurm_start     munged, slurmctld and slurmd, all files but slurm.conf in $work/slurm
 # slurm_remove    stops them and takes away what the two have brought
 #
-# Uses $work, a folder, and $cores, the number of them that the node has.
+# Uses $work, a folder, and $cores, the number of them that the node has. $work/ours lists what was brought outside of it,
+# $work/workflow names the process group that was started in it.
 #
 # Snakemake starts the steps of a job with a cleaned environment, so slurm.conf has to be in its default place.
 
@@ -19,8 +21,43 @@ cannot() {
   exit 77
 }
 
+slurm_bring() {
+  slurm_ours="$slurm_ours $*"
+  echo "$slurm_ours" > "$work/ours"
+}
+
+# Nothing runs when a script is killed with -9, or with its machine: then its Slurm is still there, and says whose it is.
+slurm_take_away_what_was_left() {
+  local owner left name pid
+  owner=$(sed -n '1s/^# of run_slurm.sh, process \([0-9]*\), in .*/\1/p' "$slurm_config")
+  [ -n "$owner" ] || return 0
+  if tr '\0' ' ' 2> /dev/null < "/proc/$owner/cmdline" | grep -q run_slurm.sh; then
+    cannot "process $owner, a run of this script, has its Slurm on this machine; start this one when that has ended"
+  fi
+  left=$(sed -n '1s/^# of run_slurm.sh, process [0-9]*, in //p' "$slurm_config")
+  echo "taking away the Slurm that process $owner, a run of this script that was killed, has left behind"
+  (
+    slurm_ours="$slurm_config ${slurm_config%/*}/gres.conf"
+    if [ -e "$left/ours" ]; then
+      work=$left
+      slurm_ours=$(cat "$left/ours")
+      [ ! -e "$left/packages-before" ] || slurm_installed=yes
+      for name in munged:munge/pid slurmctld:slurmctld.pid slurmd:slurmd.pid; do
+        pid=$(cat "$left/slurm/${name#*:}" 2> /dev/null) || continue
+        [ "$(cat "/proc/$pid/comm" 2> /dev/null)" != "${name%:*}" ] || slurm_daemons+=("$pid")
+      done
+      pid=$(cat "$left/workflow" 2> /dev/null) || pid=""
+      # Its number may be another process's by now: one of that run works in that run's folder.
+      if [ -n "$pid" ] && [[ $(readlink "/proc/$pid/cwd") == "$left"/* ]]; then kill -9 -- "-$pid" || true; fi
+    fi
+    slurm_remove
+    [ ! -e "$left/ours" ] || rm -rf "$left"
+  )
+}
+
 slurm_install() {
   [ "$(id -u)" = 0 ] || cannot "packages are installed and daemons started as root; run as root, or in a container"
+  [ ! -e "$slurm_config" ] || slurm_take_away_what_was_left
   [ ! -e "$slurm_config" ] || cannot "$slurm_config is there, so this machine has a Slurm of its own, which is left alone"
   local missing="" package
   for package in $slurm_packages; do
@@ -33,7 +70,7 @@ slurm_install() {
   if [ ! -e /usr/sbin/policy-rc.d ]; then
     printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d
     chmod +x /usr/sbin/policy-rc.d
-    slurm_ours="$slurm_ours /usr/sbin/policy-rc.d"
+    slurm_bring /usr/sbin/policy-rc.d
   fi
   slurm_installed=yes
   local attempt
@@ -51,14 +88,15 @@ slurm_start() {
   local home=$work/slurm name memory
   name=$(hostname -s)
   memory=$(awk '/^MemTotal/ {print int($2 / 1024 * 0.95)}' /proc/meminfo)
-  mkdir -p "$home/state" "$home/spool" "$home/munge" /etc/slurm
+  mkdir -p "$home/state" "$home/spool" "$home/munge" "${slurm_config%/*}"
   chmod 755 "$work" "$home" "$home/munge"
   head -c 128 /dev/urandom > "$home/munge/key"
   chmod 600 "$home/munge/key"
   # Two devices that are none: enough to see that GPUs are asked for, granted, and kept apart.
   touch "$home/gpu0" "$home/gpu1"
-  slurm_ours="$slurm_ours $slurm_config /etc/slurm/gres.conf"
+  slurm_bring "$slurm_config" "${slurm_config%/*}/gres.conf"
   cat > "$slurm_config" << CONF
+# of run_slurm.sh, process $$, in $work
 ClusterName=denoiser-priors
 SlurmctldHost=$name(127.0.0.1)
 SlurmUser=root
@@ -86,9 +124,9 @@ GresTypes=gpu
 NodeName=$name NodeAddr=127.0.0.1 CPUs=$cores RealMemory=$memory Gres=gpu:2 State=UNKNOWN
 PartitionName=test Nodes=$name Default=YES MaxTime=INFINITE State=UP
 CONF
-  printf 'AutoDetect=off\nName=gpu File=%s/gpu[0-1]\n' "$home" > /etc/slurm/gres.conf
+  printf 'AutoDetect=off\nName=gpu File=%s/gpu[0-1]\n' "$home" > "${slurm_config%/*}/gres.conf"
   touch "$home/jobs.txt"
-  chmod 644 "$slurm_config" /etc/slurm/gres.conf "$home/jobs.txt"
+  chmod 644 "$slurm_config" "${slurm_config%/*}/gres.conf" "$home/jobs.txt"
 
   slurm_daemon munged --foreground --force --key-file="$home/munge/key" --socket="$home/munge/socket" \
     --pid-file="$home/munge/pid" --log-file="$home/munge/log" --seed-file="$home/munge/seed"
@@ -150,6 +188,6 @@ slurm_remove() {
   fi
   # shellcheck disable=SC2086
   rm -f $slurm_ours
-  rmdir /etc/slurm 2> /dev/null || true
+  rmdir "${slurm_config%/*}" 2> /dev/null || true
   slurm_ours=""
 }
