@@ -257,7 +257,7 @@ def install(tmp_path):
         script = f"""
             set -euo pipefail
             . '{ROOT}/tests/cluster/slurm.sh'
-            slurm_config='{config}' work='{tmp_path}/new'
+            slurm_config='{config}' slurm_devices='{config.parent}/gres.conf' work='{tmp_path}/new'
             id() {{ echo 0; }}
             dpkg-query() {{ echo "install ok installed"; }}
             slurm_install
@@ -288,18 +288,24 @@ def sleeper():
         process.wait()
 
 
-def test_what_a_killed_run_has_left_is_taken_away(tmp_path, install, sleeper):
-    killed = sleeper("run_slurm.sh")
-    killed.kill()
-    killed.wait()
+@pytest.fixture
+def killed(sleeper):
+    """The number of a process that was a run of the script, until it was killed."""
+    process = sleeper("run_slurm.sh")
+    process.kill()
+    process.wait()
+    return process.pid
+
+
+def test_what_a_killed_run_has_left_is_taken_away(tmp_path, install, sleeper, killed):
     left = tmp_path / "left behind"
     (left / "run").mkdir(parents=True)
     policy = tmp_path / "policy"
     gres = install.config.parent / "gres.conf"
     for path in (policy, gres):
         path.touch()
-    install.config.write_text(f"# of run_slurm.sh, process {killed.pid}, in {left}\nClusterName=denoiser-priors\n")
-    (left / "ours").write_text(f" {policy} {install.config} {gres}\n")
+    install.config.write_text(f"# of run_slurm.sh, process {killed}, in {left}\nClusterName=denoiser-priors\n")
+    (left / "ours").write_text(f"{policy}\n{install.config}\n{gres}\n")
     workflow = sleeper("snakemake", cwd=left / "run", start_new_session=True)
     (left / "workflow").write_text(f"{workflow.pid}\n")
     # The number of one of its daemons is another process's by now.
@@ -310,18 +316,15 @@ def test_what_a_killed_run_has_left_is_taken_away(tmp_path, install, sleeper):
     done = install()
 
     assert done.returncode == 0, done.stderr
-    assert f"process {killed.pid}" in done.stdout
+    assert f"process {killed}" in done.stdout
     assert not any(path.exists() for path in (policy, gres, install.config, left))
     assert workflow.wait(60) == -9
     assert other.poll() is None
 
 
-def test_a_folder_that_is_not_of_a_killed_run_is_left_alone(tmp_path, install, sleeper):
-    killed = sleeper("run_slurm.sh")
-    killed.kill()
-    killed.wait()
+def test_a_folder_that_is_not_of_a_killed_run_is_left_alone(tmp_path, install, killed):
     (tmp_path / "folder").mkdir()
-    install.config.write_text(f"# of run_slurm.sh, process {killed.pid}, in {tmp_path / 'folder'}\n")
+    install.config.write_text(f"# of run_slurm.sh, process {killed}, in {tmp_path / 'folder'}\n")
     assert install().returncode == 0
     assert not install.config.exists()
     assert (tmp_path / "folder").exists()

@@ -5,54 +5,43 @@
 # slurm_start     munged, slurmctld and slurmd, all files but slurm.conf in $work/slurm
 # slurm_remove    stops them and takes away what the two have brought
 #
-# Uses $work, a folder, and $cores, the number of them that the node has. $work/ours lists what was brought outside of it,
-# $work/workflow names the process group that was started in it.
+# Uses $work, a folder, and $cores, the number of them that the node has. $work knows what there is to take away: ours lists
+# the files outside of it, packages-before the packages that the machine had, workflow names the process group that was
+# started in it.
 #
 # Snakemake starts the steps of a job with a cleaned environment, so slurm.conf has to be in its default place.
 
 slurm_packages="munge slurm-client slurmctld slurmd"
 slurm_config=/etc/slurm/slurm.conf
+slurm_devices=/etc/slurm/gres.conf
 slurm_daemons=()
-slurm_installed=""
-slurm_ours=""
 
 cannot() {
   echo "cannot test Slurm here: $1" >&2
   exit 77
 }
 
-slurm_bring() {
-  slurm_ours="$slurm_ours $*"
-  echo "$slurm_ours" > "$work/ours"
-}
-
 # Nothing runs when a script is killed with -9, or with its machine: then its Slurm is still there, and says whose it is.
 slurm_take_away_what_was_left() {
   local owner left name pid
-  owner=$(sed -n '1s/^# of run_slurm.sh, process \([0-9]*\), in .*/\1/p' "$slurm_config")
-  [ -n "$owner" ] || return 0
+  [[ $(head -n 1 "$slurm_config") =~ ^"# of run_slurm.sh, process "([0-9]+)", in "(.+)$ ]] || return 0
+  owner=${BASH_REMATCH[1]} left=${BASH_REMATCH[2]}
   if tr '\0' ' ' 2> /dev/null < "/proc/$owner/cmdline" | grep -q run_slurm.sh; then
     cannot "process $owner, a run of this script, has its Slurm on this machine; start this one when that has ended"
   fi
-  left=$(sed -n '1s/^# of run_slurm.sh, process [0-9]*, in //p' "$slurm_config")
   echo "taking away the Slurm that process $owner, a run of this script that was killed, has left behind"
-  (
-    slurm_ours="$slurm_config ${slurm_config%/*}/gres.conf"
-    if [ -e "$left/ours" ]; then
-      work=$left
-      slurm_ours=$(cat "$left/ours")
-      [ ! -e "$left/packages-before" ] || slurm_installed=yes
-      for name in munged:munge/pid slurmctld:slurmctld.pid slurmd:slurmd.pid; do
-        pid=$(cat "$left/slurm/${name#*:}" 2> /dev/null) || continue
-        [ "$(cat "/proc/$pid/comm" 2> /dev/null)" != "${name%:*}" ] || slurm_daemons+=("$pid")
-      done
-      pid=$(cat "$left/workflow" 2> /dev/null) || pid=""
-      # Its number may be another process's by now: one of that run works in that run's folder.
-      if [ -n "$pid" ] && [[ $(readlink "/proc/$pid/cwd") == "$left"/* ]]; then kill -9 -- "-$pid" || true; fi
-    fi
-    slurm_remove
-    [ ! -e "$left/ours" ] || rm -rf "$left"
-  )
+  if [ -e "$left/ours" ]; then
+    # A number may be another process's by now: daemons have their names, the workflow works in that run's folder.
+    for name in munged:munge/pid slurmctld:slurmctld.pid slurmd:slurmd.pid; do
+      pid=$(cat "$left/slurm/${name#*:}" 2> /dev/null) || continue
+      [ "$(cat "/proc/$pid/comm" 2> /dev/null)" != "${name%:*}" ] || slurm_daemons+=("$pid")
+    done
+    pid=$(cat "$left/workflow" 2> /dev/null) || pid=""
+    if [ -n "$pid" ] && [[ $(readlink "/proc/$pid/cwd") == "$left"/* ]]; then kill -9 -- "-$pid" || true; fi
+    work=$left slurm_remove
+    rm -rf "$left"
+  fi
+  rm -f "$slurm_config" "$slurm_devices"
 }
 
 slurm_install() {
@@ -65,14 +54,15 @@ slurm_install() {
   done
   [ -n "$missing" ] || return 0
   command -v apt-get > /dev/null || cannot "no apt-get; the packages$missing of Debian or Ubuntu are needed"
-  dpkg-query -W -f '${Package}\n' | sort > "$work/packages-before"
+  # All of them or no list: what is not in it is purged.
+  dpkg-query -W -f '${Package}\n' | sort > "$work/packages"
+  mv "$work/packages" "$work/packages-before"
   # The packages must not start daemons of their own.
   if [ ! -e /usr/sbin/policy-rc.d ]; then
     printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d
     chmod +x /usr/sbin/policy-rc.d
-    slurm_bring /usr/sbin/policy-rc.d
+    echo /usr/sbin/policy-rc.d >> "$work/ours"
   fi
-  slurm_installed=yes
   local attempt
   for attempt in 1 2; do
     # shellcheck disable=SC2086
@@ -94,7 +84,7 @@ slurm_start() {
   chmod 600 "$home/munge/key"
   # Two devices that are none: enough to see that GPUs are asked for, granted, and kept apart.
   touch "$home/gpu0" "$home/gpu1"
-  slurm_bring "$slurm_config" "${slurm_config%/*}/gres.conf"
+  printf '%s\n' "$slurm_config" "$slurm_devices" >> "$work/ours"
   cat > "$slurm_config" << CONF
 # of run_slurm.sh, process $$, in $work
 ClusterName=denoiser-priors
@@ -124,9 +114,9 @@ GresTypes=gpu
 NodeName=$name NodeAddr=127.0.0.1 CPUs=$cores RealMemory=$memory Gres=gpu:2 State=UNKNOWN
 PartitionName=test Nodes=$name Default=YES MaxTime=INFINITE State=UP
 CONF
-  printf 'AutoDetect=off\nName=gpu File=%s/gpu[0-1]\n' "$home" > "${slurm_config%/*}/gres.conf"
+  printf 'AutoDetect=off\nName=gpu File=%s/gpu[0-1]\n' "$home" > "$slurm_devices"
   touch "$home/jobs.txt"
-  chmod 644 "$slurm_config" "${slurm_config%/*}/gres.conf" "$home/jobs.txt"
+  chmod 644 "$slurm_config" "$slurm_devices" "$home/jobs.txt"
 
   slurm_daemon munged --foreground --force --key-file="$home/munge/key" --socket="$home/munge/socket" \
     --pid-file="$home/munge/pid" --log-file="$home/munge/log" --seed-file="$home/munge/seed"
@@ -179,15 +169,12 @@ slurm_remove() {
     done
     slurm_daemons=()
   fi
-  if [ -n "$slurm_installed" ] && [ -z "${keep_packages:-}" ]; then
+  if [ -e "$work/packages-before" ] && [ -z "${keep_packages:-}" ]; then
     dpkg-query -W -f '${Package}\n' | sort > "$work/packages-after"
     # shellcheck disable=SC2046
     DEBIAN_FRONTEND=noninteractive apt-get purge --yes \
       $(comm -13 "$work/packages-before" "$work/packages-after") > "$work/purge.log" 2>&1 || true
-    slurm_installed=""
   fi
-  # shellcheck disable=SC2086
-  rm -f $slurm_ours
+  [ ! -e "$work/ours" ] || xargs -d '\n' rm -f < "$work/ours"
   rmdir "${slurm_config%/*}" 2> /dev/null || true
-  slurm_ours=""
 }
